@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from redox_balancer.api.diagnoses import Diagnoses, RatioDiagnoses, diagnose, diagnose_ratios
     from redox_balancer.api.inputs import EnzymeLibrary, load_library, load_model
     from redox_balancer.api.runs import load_run, train
-    from redox_balancer.api.searches import SearchOutcome, search
+    from redox_balancer.api.searches import SearchOutcome, pareto_front, search
     from redox_balancer.api.values import Evaluation, EvaluationTable, evaluate, evaluate_all
     from redox_balancer.design.named_construct import NamedConstruct
     from redox_balancer.design.task import Task
     from redox_balancer.designer.redox_map import RedoxMap
     from redox_balancer.designer.trained_run import TrainedRun
     from redox_balancer.errors import RedoxError
+    from redox_balancer.search.front import ParetoFront
 
 __all__ = [
     "ConstructDesign",
@@ -33,6 +34,7 @@ __all__ = [
     "Evaluation",
     "EvaluationTable",
     "NamedConstruct",
+    "ParetoFront",
     "RatioDiagnoses",
     "RedoxError",
     "RedoxMap",
@@ -49,6 +51,7 @@ __all__ = [
     "load_library",
     "load_model",
     "load_run",
+    "pareto_front",
     "redox_map",
     "search",
     "train",
@@ -59,13 +62,14 @@ _NAMES = {
     "api.diagnoses": ("Diagnoses", "RatioDiagnoses", "diagnose", "diagnose_ratios"),
     "api.inputs": ("EnzymeLibrary", "load_library", "load_model"),
     "api.runs": ("load_run", "train"),
-    "api.searches": ("SearchOutcome", "search"),
+    "api.searches": ("SearchOutcome", "pareto_front", "search"),
     "api.values": ("Evaluation", "EvaluationTable", "evaluate", "evaluate_all"),
     "design.named_construct": ("NamedConstruct",),
     "design.task": ("Task",),
     "designer.redox_map": ("RedoxMap",),
     "designer.trained_run": ("TrainedRun",),
     "errors": ("RedoxError",),
+    "search.front": ("ParetoFront",),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 """Where each public name is defined; it is imported on first use, so that `import redox_balancer` takes no time."""

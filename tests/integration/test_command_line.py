@@ -21,6 +21,8 @@ REFUSED = {
     # Files that do not exist, or are something else.
     "train --model nowhere.json": ("nowhere.json",),
     "report nowhere": ("nowhere",),
+    "report nowhere --front-seconds nan": ("--front-seconds", "above 0"),
+    "report nowhere --front-seconds=-1": ("--front-seconds", "above 0"),
     "design nowhere": ("nowhere",),
     "design nowhere --construct 'LBNOX_c 0.1 %'": ("holds no run",),
     "evaluate nowhere": ("holds no run",),
@@ -192,8 +194,8 @@ def test_a_policy_learns_the_best_constructs_and_report_and_design_show_them(tmp
         assert row["policy_mean"] <= row["best"] + 1e-9
         assert row["share"] == pytest.approx(row["policy_mean"] / row["best"])
     page = (run / "report.html").read_text()
-    # The learning curve, the conditions, and for each condition an envelope, growth against the ratio, and the map.
-    assert page.count("<svg") == 8
+    # The learning curve, the conditions, and for each the map, the front, an envelope, and growth against the ratio.
+    assert page.count("<svg") == 10
     assert "complex_iii_closed" in page
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""

@@ -17,7 +17,9 @@ Reported = tuple[Path, dict[str, Any]]
 def reported(short_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Reported:
     """The page, alone in a folder, and the same as data."""
     page = tmp_path_factory.mktemp("page") / "report.html"
-    answer = succeeded("report", short_run, "--episodes", 50, "--exhaustive", "--output", page, "--json")
+    answer = succeeded(
+        "report", short_run, "--episodes", 50, "--exhaustive", "--front-seconds", 60, "--output", page, "--json"
+    )
     return page, json.loads(answer.stdout)
 
 
@@ -91,6 +93,48 @@ def test_numbers_are_those_of_the_library(seen: Page, reported: Reported) -> Non
         assert fractions == sorted(row["proteome_fraction"] for row in design["construct"])
 
 
+def test_the_points_of_a_front_are_those_of_the_library(seen: Page, reported: Reported) -> None:
+    assert reported[1]["fronts"].keys() == {design["condition"] for design in reported[1]["designs"]}
+    for condition, front in reported[1]["fronts"].items():
+        assert front["complete"]
+        assert seen.locator(f"#design-{condition} .front a").count() == len(front["points"]) > 10
+        for index, row in enumerate(front["points"]):
+            point = seen.locator(f"[id='front-{condition}-{index}']")
+            assert str(point.get_attribute("aria-label")).startswith(f"{row['construct']}: ")
+            for name in ("growth", "growth_won_back", "capacity", "protein"):
+                number = float(point.get_attribute(f"data-{name.replace('_', '-')}") or "nan")
+                assert number == pytest.approx(row[name], rel=1e-9)
+    # The best design is on the front where its reward has no other terms: nothing else is worth as much.
+    for design in reported[1]["designs"]:
+        points = reported[1]["fronts"][design["condition"]]["points"]
+        least = 1.0 - 1e-6
+        assert any(
+            point["growth"] >= least * design["growth"]
+            and point["capacity"] >= least * design["capacity"]
+            and point["protein"] <= design["protein"] / least
+            for point in points
+        )
+
+
+def test_a_point_shows_its_construct_and_its_numbers(seen: Page, reported: Reported) -> None:
+    front = seen.locator("#design-healthy .front")
+    point = reported[1]["fronts"]["healthy"]["points"][-1]
+    front.locator("a").first.click()  # the one of the most protein, drawn first
+    assert front.locator("output").inner_text().startswith(f"{point['construct']}: ")
+    assert front.locator("a[aria-current]").count() == 1
+    seen.keyboard.press("ArrowRight")
+    seen.keyboard.press("Enter")
+    chosen = front.locator("a[aria-current]")
+    assert chosen.count() == 1
+    assert front.locator("output").inner_text() == chosen.get_attribute("aria-label") != point["construct"]
+    assert seen.url.endswith(f"#{chosen.get_attribute('id')}")
+    seen.goto("about:blank")
+    seen.goto(f"{reported[0].as_uri()}#front-complex_iii_closed-3")
+    assert shown(seen) == ["complex_iii_closed"]
+    expected = reported[1]["fronts"]["complex_iii_closed"]["points"][3]["construct"]
+    assert seen.locator("#design-complex_iii_closed output").inner_text().startswith(f"{expected}: ")
+
+
 def test_each_placement_of_a_design_is_shown_with_its_sources(seen: Page, reported: Reported) -> None:
     seen.emulate_media(media="print")
     placed = [(design["condition"], row) for design in reported[1]["designs"] for row in design["construct"]]
@@ -128,6 +172,7 @@ def test_a_click_shows_one_design(seen: Page) -> None:
     [
         ("design-complex_iii_closed", "complex_iii_closed"),
         ("design-complex%5fiii_closed", "complex_iii_closed"),
+        ("front-complex_iii_closed-2", "complex_iii_closed"),
         ("nowhere", "healthy"),
         ("%E0%A4%A", "healthy"),
     ],

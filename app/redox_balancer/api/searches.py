@@ -11,6 +11,8 @@ from redox_balancer.design.named_construct import NamedConstruct
 from redox_balancer.design.task import Task
 from redox_balancer.designer.proposal import find_condition
 from redox_balancer.errors import RedoxError
+from redox_balancer.search.front import ParetoFront
+from redox_balancer.search.front import pareto_front as pareto_search
 from redox_balancer.search.problem import Problem, require_limits
 from redox_balancer.search.run import SearchName, limited, run_search
 
@@ -139,6 +141,40 @@ def search(
         best = (Evaluation.of(evaluator, found.construct, chosen),)
         cost = found.evaluations, found.solves, found.iterations, found.seconds, found.bound
         return SearchOutcome(method, chosen.id, best, *cost)
+
+
+def pareto_front(task: Task, condition: str = HEALTHY, *, seconds: float | None = 60.0, seed: int = 0) -> ParetoFront:
+    """The constructs that no other one matches in growth, NAD(P)H taken and protein at once.
+
+    They are valued by capacity and the parameters of the library, whatever the reward of the task.
+
+    Parameters
+    ----------
+    task
+        The cell, its library, budgets and largest number of placements.
+    condition
+        Id of a condition of the task, `a+b` for two at once.
+    seconds
+        Limit of wall time, after which the front has what was found and is not `complete`; None for none.
+    seed
+        Seed of the random constructs that the search starts from.
+
+    Raises
+    ------
+    RedoxError
+        The condition is unknown, the limit is not above 0, or the cell does not grow.
+
+    Examples
+    --------
+    >>> import redox_balancer as rb
+    >>> front = rb.pareto_front(rb.Task(placements=1), "complex_i_closed")
+    >>> front.complete
+    True
+    """
+    require_limits(seed, seconds=seconds)
+    space = require_task(task).space().plain
+    with Evaluator(space) as evaluator:
+        return pareto_search(evaluator, find_condition(space, condition), task.placements, seconds=seconds, seed=seed)
 
 
 def _exhaustive(task: Task, evaluator: Evaluator, condition: Condition, top: int) -> SearchOutcome:

@@ -15,6 +15,7 @@ from redox_balancer.terminal.tables import construct_text, notes, number, out, s
 
 if TYPE_CHECKING:
     from redox_balancer.designer.design import Design
+    from redox_balancer.search.front import ParetoFront
 
 EXAMPLE = "Example: redox report experiments/first --episodes 1000"
 LONGEST_SEARCH_S = 300.0
@@ -33,16 +34,23 @@ def report(
         typer.Option(help="Compare with the best of all constructs; by default if that takes minutes at most."),
     ] = None,
     designs: Annotated[bool, typer.Option(help="Analyse the best construct of each condition by COBRApy.")] = True,
+    front_seconds: Annotated[
+        float, typer.Option(help="Time limit of the Pareto front of each condition, in seconds; 0 for no fronts.")
+    ] = 5.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
     held_ratios: HeldRatios = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the report of a run: learning curve, policy, random and best constructs, and their analysis."""
+    """Write the report of a run: designs, Pareto fronts, policy, random and best constructs, learning curve."""
     from redox_balancer.designer.trained_run import TrainedRun  # noqa: PLC0415
     from redox_balancer.evaluation.score import estimated_search_s, score_policy  # noqa: PLC0415 - loads the solver
     from redox_balancer.report.html import write_report  # noqa: PLC0415
     from redox_balancer.search.exhaustive import exhaustive as search  # noqa: PLC0415
+    from redox_balancer.search.front import pareto_fronts  # noqa: PLC0415
+    from redox_balancer.search.problem import require_limits  # noqa: PLC0415
 
+    if front_seconds:
+        require_limits(front_seconds=front_seconds)
     console = notes()
     opened = TrainedRun.open(run)
     if held_ratios is not None:
@@ -74,9 +82,17 @@ def report(
             from redox_balancer.designer.design import make_designs  # noqa: PLC0415 - loads COBRApy
 
             made = make_designs(opened.task, score.proposals(), progress=status_progress(status))
+    fronts: dict[str, ParetoFront] = {}
+    if designs and front_seconds:
+        with console.status("Pareto fronts") as status:
+            fronts = pareto_fronts(space, placements, seconds=front_seconds, progress=status_progress(status))
     target = output or run / "report.html"
-    write_report(opened, score, made, target)
-    summary = score.summary() | {"designs": [design.data() for design in made], "report": str(target)}
+    write_report(opened, score, made, target, fronts)
+    summary = score.summary() | {
+        "designs": [design.data() for design in made],
+        "fronts": {name: front.data() for name, front in fronts.items()},
+        "report": str(target),
+    }
     if as_json:
         typer.echo(json.dumps(summary))
         return

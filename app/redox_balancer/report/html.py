@@ -3,8 +3,9 @@
 import base64
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jinja2
@@ -17,16 +18,25 @@ from redox_balancer.evaluation.score import PolicyScore
 from redox_balancer.files import write_atomically
 from redox_balancer.pathways.layout import EscherMap, fitted_map
 from redox_balancer.report import figures
+from redox_balancer.report.front import front_figure
 from redox_balancer.report.heat_map import heat_map
+from redox_balancer.search.front import ParetoFront
 from redox_balancer.version import __version__
 
+Fronts = Mapping[str, ParetoFront]
+"""Pareto fronts by the id of their condition."""
 
-def write_report(run: TrainedRun, score: PolicyScore, designs: Sequence[Design], output: Path) -> None:
+NO_FRONTS: Fronts = MappingProxyType({})
+
+
+def write_report(
+    run: TrainedRun, score: PolicyScore, designs: Sequence[Design], output: Path, fronts: Fronts = NO_FRONTS
+) -> None:
     """Write the page of a run, with the score of its policy and designs of its constructs, to a file atomically."""
-    write_atomically(output, render(run, score, designs).encode())
+    write_atomically(output, render(run, score, designs, fronts).encode())
 
 
-def render(run: TrainedRun, score: PolicyScore, designs: Sequence[Design]) -> str:
+def render(run: TrainedRun, score: PolicyScore, designs: Sequence[Design], fronts: Fronts = NO_FRONTS) -> str:
     """The page as text."""
     summary, metrics = score.summary(), run.metrics()
     rows = summary["conditions"]
@@ -50,7 +60,7 @@ def render(run: TrainedRun, score: PolicyScore, designs: Sequence[Design]) -> st
         metrics=metrics,
         curve=figures.learning_curve(metrics, summary["best_mean"], summary["random_mean"]).svg(),
         bars=figures.by_condition([row["condition"] for row in rows], bars).svg(),
-        designs=[_shown(design, drawn, chart) for design, drawn in zip(designs, maps, strict=True)],
+        designs=[_shown(design, drawn, chart, fronts) for design, drawn in zip(designs, maps, strict=True)],
         heat=heat_map(designs),
         escher=chart,
         written=dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -58,14 +68,17 @@ def render(run: TrainedRun, score: PolicyScore, designs: Sequence[Design]) -> st
     )
 
 
-def _shown(design: Design, drawn: RedoxMap | None, chart: EscherMap | None) -> dict[str, Any]:
+def _shown(design: Design, drawn: RedoxMap | None, chart: EscherMap | None, fronts: Fronts) -> dict[str, Any]:
     """A design as the template reads it, with its figures, its fluxes as a file that Escher loads, and its map.
 
     Of the map it is what the places of its enzymes add to a `chart` without any.
     """
     fluxes = {reaction: flux for reaction, flux in (design.analysis.fluxes or {}).items() if flux}
+    front = fronts.get(design.proposal.condition.id)
     return {
         "data": design.data(),
+        "front": front,
+        "front_figure": front_figure(front, design) if front else None,
         "ranges": design.placed_ranges,
         "ratios": figure.svg() if (figure := ratios(design.proposal)) else None,
         "map": drawn.svg() if drawn else None,

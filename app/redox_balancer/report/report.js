@@ -16,12 +16,20 @@
       else link.removeAttribute("aria-current");
     });
   };
+  /** Say what a point of a Pareto front is. */
+  const pick = (point) => {
+    const figure = point.closest(".front");
+    figure.querySelector("[aria-current]")?.removeAttribute("aria-current");
+    point.setAttribute("aria-current", "true");
+    figure.querySelector("output").textContent = point.getAttribute("aria-label");
+  };
   const follow = () => {
     const target = linked(), design = target?.closest(".design");
     if (!design) return;
     show(design);
     if (target === design) design.focus({ preventScroll: true });
-    target.scrollIntoView();
+    if (target.matches(".front a")) pick(target);
+    (target.closest("figure") ?? target).scrollIntoView();
   };
   document.documentElement.classList.add("scripted");
   show(designs[0]);
@@ -35,6 +43,24 @@
     event.preventDefault();
     const row = cell.parentElement, rows = row.parentElement.rows;
     rows[row.sectionRowIndex + step[0]]?.cells[cell.cellIndex + step[1]]?.querySelector("a")?.focus();
+  });
+
+  document.querySelectorAll(".front").forEach((figure) => {
+    const points = [...figure.querySelectorAll("a")];
+    points.forEach((point, index) => {
+      if (index) point.setAttribute("tabindex", "-1");
+      point.addEventListener("click", (event) => {
+        event.preventDefault();
+        history.replaceState(null, "", point.getAttribute("href"));
+        pick(point);
+      });
+      point.addEventListener("keydown", (event) => {
+        const step = steps[event.key];
+        if (!step) return;
+        event.preventDefault();
+        points[index + step[0] + step[1]]?.focus();
+      });
+    });
   });
 
   /* The drawn map is on the page once; a design adds the places of its enzymes. */

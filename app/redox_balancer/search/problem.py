@@ -16,10 +16,11 @@ from redox_balancer.errors import RedoxError
 def require_limits(seed: object = 0, **limits: object) -> None:
     """Raise a RedoxError unless each limit of a search is a number above 0, of constructs a whole one, or None.
 
-    `seconds` and `time_limit_s` are wall times, all others are counts; a seed is a whole number of 0 or more.
+    `time_limit_s` and names that end in `seconds` are wall times, all others are counts; a seed is a whole number of
+    0 or more.
     """
     for name, limit in limits.items():
-        of_time = name in ("seconds", "time_limit_s")
+        of_time = name.endswith(("seconds", "time_limit_s"))
         kinds = (int, float, np.number) if of_time else (int, np.integer)
         if limit is not None and not (isinstance(limit, kinds) and limit > 0):
             what = "a number above 0" if of_time else "a whole number above 0"

@@ -91,6 +91,26 @@ class Screen:
 
     def changes(self, construct: Construct, *, additions: bool = False) -> Changes:
         """Every affordable construct that differs in one placement, or with `additions` has one placement more."""
+        removed, added, total = self._steps(construct, additions=additions)
+        return Changes(removed, added, *self._values(total, len(added), self._cases))
+
+    def limits(self, construct: Construct) -> tuple[Steps, FloatArray]:
+        """The N steps that a construct may be extended by, and bounds of what it is then, shape (N, 3).
+
+        The bounds are growth, 1/h, capacity at the growth floor, mmol/gDW/h, and the negative of the proteome
+        fraction, which is exact.
+        """
+        _, added, total = self._steps(construct, additions=True)
+        (case,), protein = self._cases, total(self._protein)
+        kept = np.maximum(growth_kept(self._evaluator.space.settings, protein), 1e-9)
+        growth: Any = kept * np.clip(self._lowest(0, case, total, len(added)), 0.0, UNBOUNDED)
+        held: Any = held_biomass_flux(case.reference.floor, kept)
+        capacity = np.clip(self._lowest(1, case, total, len(added), held), 0.0, UNBOUNDED)
+        counted = (total(self._foreign) > 0) & reaches_floor(growth, case.reference.floor)
+        return added, np.stack([growth, capacity * counted, -protein], axis=1)
+
+    def _steps(self, construct: Construct, *, additions: bool) -> tuple[Steps, Steps, Callable[..., Any]]:
+        """Steps that may be taken out of a construct and put in, and a function that adds up what each then has."""
         placed = np.asarray([place * self._levels + level for place, level in construct], dtype=np.intp)
         left = self._budgets - np.bincount(self._membrane[placed], self._protein[placed], minlength=2)
         pairs = []
@@ -109,7 +129,7 @@ class Screen:
         def total(of_steps: Any, at: slice = EVERY) -> Any:
             return of_steps[placed].sum(axis=0) - of_steps[removed[at]] + of_steps[added[at]]
 
-        return Changes(removed, added, *self._values(total, len(added), self._cases))
+        return removed, added, total
 
     def changed(self, construct: Construct, changes: Changes, index: int) -> Construct:
         """The construct after one of the changes."""
