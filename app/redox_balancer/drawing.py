@@ -29,6 +29,8 @@ class Drawing:
         text = re.sub(r'<g id="[^"]*"', "<g", buffer.getvalue())
         return text[text.index("<svg") :].replace("<svg", f'<svg role="img" aria-label="{escape(self.text)}"', 1)
 
+    _repr_svg_ = svg  # Jupyter shows it
+
     def png(self) -> bytes:
         """The figure as PNG, at a resolution fit for a slide."""
         buffer = io.BytesIO()

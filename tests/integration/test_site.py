@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.timeout(300)
 def test_the_site_is_built_draws_its_diagrams_and_asks_no_other_machine(chromium: Browser) -> None:
     subprocess.run(["make", "-C", ROOT, "docs"], check=True, capture_output=True, text=True)
-    pages = sorted((ROOT / "build/site").glob("*.html"))
-    assert {"index.html", "python.html", "operations.html"} <= {page.name for page in pages}
+    pages = sorted(page for folder in ("", "notebooks") for page in (ROOT / "build/site" / folder).glob("*.html"))
+    assert {"index.html", "python.html", "first_design.html", "aws.html"} <= {page.name for page in pages}
     page = chromium.new_page()
     asked: list[str] = []
     failed: list[str] = []
@@ -28,6 +28,8 @@ def test_the_site_is_built_draws_its_diagrams_and_asks_no_other_machine(chromium
     page.goto((ROOT / "build/site/architecture.html").as_uri())
     page.locator(".mermaid").first.wait_for()
     assert not page.locator("pre.mermaid").count()
+    page.goto((ROOT / "build/site/notebooks/first_design.html").as_uri())
+    assert page.locator('img[src^="data:image/svg"]').count()  # the map
     page.get_by_placeholder("Search").click()
     page.keyboard.type("transhydrogenase")
     page.locator(".md-search-result__item").first.wait_for()
