@@ -18,6 +18,7 @@ holds for every u at which its row is positive.
 """
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -239,6 +240,13 @@ class RegionCache:
         found, lowest = self._lowest
         cut: FloatArray = self._cut_rows[lowest if found == point.tobytes() else self._cut_rows.dot(point).argmin()]
         return cut
+
+    def lowest_value(self, point: FloatArray) -> tuple[float, float]:
+        """Return the value of the lowest cut at a point (u, 1), infinite without any, and its round-off."""
+        row = self.lowest_cut(point)
+        if row is None:
+            return math.inf, 0.0
+        return float(row.dot(point)), self._noise + RELATIVE * float(np.abs(row).dot(np.abs(point)))
 
     def certificates_at(self, point: FloatArray) -> NDArray[np.intp]:
         """Return the indices of the certificates that prove infeasibility at a point (u, 1)."""
