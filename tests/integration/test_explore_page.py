@@ -1,10 +1,16 @@
 """The page of `redox explore` in a real browser."""
 
 import http.client
+import json
+import shlex
+import shutil
+import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 from playwright.sync_api import Browser
 
@@ -171,3 +177,160 @@ def test_a_port_in_use_and_a_foreign_model_end_with_a_hint(address: str, tmp_pat
         answer = redox("explore", "--no-browser", "--port", 0, "--model", model)
         assert answer.returncode == 2
         assert "hint:" in answer.stderr
+
+
+def tab_to(seen: Explored, what: str, *, back: bool = False) -> None:
+    """Press Tab until the focus is on an element, whose focus can be seen."""
+    for _ in range(120):
+        seen.page.keyboard.press("Shift+Tab" if back else "Tab")
+        if seen.page.evaluate("what => document.activeElement.matches(what)", what):
+            shown = "s => s.outlineStyle != 'none' || s.boxShadow != 'none'"
+            framed = "shows => e => [e, e.closest('.q-field')].some(e => e && shows(getComputedStyle(e)))"
+            assert seen.page.evaluate(f"({framed})({shown})(document.activeElement)"), what
+            return
+    raise AssertionError(f"the focus does not come to {what}")
+
+
+def test_the_keyboard_alone_suffices(seen: Explored) -> None:
+    key = seen.page.keyboard.press
+    tab_to(seen, '[role=combobox][aria-label="Condition"]')
+    key("Enter")
+    seen.page.get_by_role("option").first.wait_for()
+    key("ArrowDown")
+    key("ArrowDown")
+    key("Enter")
+    state = ExploreState(condition="complex_i_closed")
+    seen.settle(state)
+    tab_to(seen, "button.put-in")
+    key("Enter")
+    state = state.with_enzyme("LBNOX_c", 1e-3)
+    seen.settle(state)
+    tab_to(seen, '[data-bound="EX_glc__D_e uptake"] input[type=range]')
+    key("ArrowRight")
+    seen.settle(state.with_bound("EX_glc__D_e uptake", float(seen.slider("EX_glc__D_e uptake").input_value())))
+    assert "growth" in str(seen.page.locator("[aria-live=polite]").text_content())
+    tab_to(seen, "button.undo", back=True)
+    key("Enter")
+    seen.settle(state)
+    same(seen, rb.evaluate(rb.Task(), state.enzymes, state.condition))
+    tab_to(seen, "button.design")
+    key("Space")
+    found = seen.page.locator("#numbers [data-name=value]")
+    found.filter(has_text="0.8724").wait_for(timeout=60_000)
+
+
+def test_every_control_has_a_name_and_ids_are_unique(seen: Explored) -> None:
+    for role in ("slider", "spinbutton", "combobox", "button"):
+        for control in seen.page.get_by_role(role).all():  # type: ignore[arg-type]
+            named = control.evaluate(
+                "e => e.ariaLabel || e.innerText || (e.labels && [...e.labels].map(l => l.innerText).join())"
+            )
+            assert named, control.evaluate("e => e.outerHTML")
+    ids = seen.page.evaluate("[...document.querySelectorAll('[id]')].map(element => element.id)")
+    assert sorted(ids) == sorted(set(ids))
+
+
+def test_design_it_for_me_shows_progress_and_can_be_cancelled(seen: Explored, address: str) -> None:
+    seen.open(f"{address}?condition=complex_iii_closed&bound=EX_glc__D_e+uptake+0.9")
+    state = ExploreState(condition="complex_iii_closed").with_bound("EX_glc__D_e uptake", 0.9)
+    seen.settle(state)
+    seconds, work = seen.page.get_by_label("Seconds it may take"), seen.page.locator("#work")
+    seconds.fill("300")
+    seen.page.get_by_role("button", name="Design", exact=True).click()
+    work.wait_for()
+    seen.slider("EX_o2_e uptake").fill("0.5")  # the page stays live
+    state = state.with_bound("EX_o2_e uptake", 0.5)
+    seen.settle(state)
+    seen.page.get_by_role("button", name="Cancel").click()
+    work.wait_for(state="hidden")
+    assert seen.problem == ""
+    seconds.fill("2")
+    seen.page.get_by_role("button", name="Design", exact=True).click()
+    seen.page.locator("[data-enzyme]").first.wait_for(timeout=60_000)
+    seen.page.locator("#numbers [data-name^=used]").first.wait_for()
+    assert seen.value("value") > 0.1
+    seconds.fill("0")
+    seen.page.get_by_role("button", name="Design", exact=True).click()
+    seen.page.get_by_role("alert").filter(has_text="no time").wait_for()
+
+
+def test_the_model_the_conditions_and_the_command_say_the_same_as_the_page(
+    seen: Explored, address: str, tmp_path: Path
+) -> None:
+    state = RESCUED.with_bound("EX_glc__D_e uptake", 0.9).with_bound("NADH2_u10mi flux", 0.3)
+    seen.open(f"{address}?{state.query()}")
+    seen.settle(state)
+    with seen.page.expect_download() as download:
+        seen.page.get_by_role("button", name="Download conditions").click()
+    download.value.save_as(tmp_path / "explored.toml")
+    task = rb.Task(conditions_file=tmp_path / "explored.toml", conditions="explored")
+    same(seen, rb.evaluate(task, state.enzymes, "explored"))
+    with seen.page.expect_download(timeout=60_000) as download:
+        seen.page.get_by_role("button", name="Download model").click()
+    download.value.save_as(tmp_path / "explored.zip")
+    with zipfile.ZipFile(tmp_path / "explored.zip") as archive:
+        archive.extractall(tmp_path)
+    written = json.loads((tmp_path / "explored/design.json").read_text())
+    assert written["value"] == pytest.approx(seen.value("value"), rel=CLOSE)
+    assert (tmp_path / "explored/model.xml").stat().st_size > 1e5
+    words = shlex.split(str(seen.page.locator("#command").text_content()))
+    answer = redox(*words[1:-2], "--quick", "--json", cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["value"] == pytest.approx(seen.value("value"), rel=CLOSE)
+
+
+def test_the_link_is_copied(seen: Explored) -> None:
+    seen.page.get_by_role("button", name="Copy link").click()
+    seen.page.locator("[aria-live=polite]").filter(has_text="copied").wait_for()
+    assert seen.page.evaluate("navigator.clipboard.readText()") == seen.page.url
+
+
+ACTIONS = """async ([from, to]) => {
+  const range = document.querySelector('[data-bound="EX_glc__D_e uptake"] input[type=range]');
+  for (let n = from; n < to; n++) {
+    if (n % 20 == 10) document.querySelector('.put-in').click();
+    else if (n % 20 == 0) document.querySelector('.undo').click();
+    else { range.value = (n % 193) / 193; range.dispatchEvent(new Event('input')); }
+    await new Promise(done => setTimeout(done, 5));
+  }
+}"""
+
+
+def test_a_thousand_actions_leak_nothing(chromium: Browser, tmp_path: Path) -> None:
+    with served(cwd=tmp_path) as (address, server), opened(chromium, address) as seen:
+        seen.settle(ExploreState())
+        inspector, used = seen.page.context.new_cdp_session(seen.page), []
+        for first, last in ((0, 700), (700, 1700)):  # the first ones fill what is remembered
+            seen.page.evaluate(ACTIONS, [first, last])
+            seen.settle()
+            inspector.send("HeapProfiler.collectGarbage")
+            heap = seen.page.evaluate("performance.memory.usedJSHeapSize")
+            used.append((psutil.Process(server.pid).memory_full_info().uss, heap))
+        warm, after = used
+        assert after[0] - warm[0] < 15e6, used
+        assert after[1] - warm[1] < 3e6, used
+
+
+def test_a_run_is_shown_and_followed(chromium: Browser, short_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(short_run, run, symlinks=True)
+    rows = (run / "metrics.csv").read_text().splitlines(keepends=True)
+    (run / "metrics.csv").write_text("".join(rows[:3]))
+    with served(run, cwd=tmp_path) as (address, _), opened(chromium, address) as seen:
+        seen.page.locator("#run [data-name=status]").filter(has_text="finished").wait_for()
+        curve = seen.page.get_by_role("img", name="mean value of the constructs against environment steps")
+        first = curve.inner_html()
+        value = float(str(seen.page.locator("#constructs [data-value]").first.get_attribute("data-value")))
+        (run / "metrics.csv").write_text("".join(rows))
+        beat = json.loads((run / "heartbeat.json").read_text()) | {"status": "training", "step": 12_345}
+        (run / "heartbeat.json").write_text(json.dumps(beat | {"written_at": time.time()}))
+        seen.page.locator("#run [data-name=step][data-value='12345']").wait_for(timeout=20_000)
+        assert curve.inner_html() != first
+        seen.page.locator("#constructs a").first.click()
+        seen.page.locator("#numbers [data-name^=used]").first.wait_for(timeout=20_000)
+        assert seen.value("value") == pytest.approx(value, rel=CLOSE)
+        (run / "metrics.csv").write_text("steps,updates\n1,x\n")
+        seen.page.locator(".warning").first.wait_for(timeout=20_000)
+    answer = redox("explore", tmp_path, "--no-browser", "--port", 0)
+    assert answer.returncode == 2
+    assert "no run" in answer.stderr

@@ -53,9 +53,9 @@ class Explored:
     def settle(self, state: ExploreState | None = None) -> None:
         """Wait until everything is answered, of this state."""
         if state is not None:
-            self.page.locator(f"[data-state={_quoted(state.query())}]").wait_for(timeout=8_000)
+            self.page.locator(f"[data-state={_quoted(state.query())}]").wait_for(timeout=30_000)
         for part in PARTS:
-            self.page.locator(f'#part-{part}[aria-busy="false"]').wait_for(timeout=8_000)
+            self.page.locator(f'#part-{part}[aria-busy="false"]').wait_for(timeout=30_000)
 
     def value(self, name: str) -> float:
         """A number with all its digits."""

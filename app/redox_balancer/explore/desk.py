@@ -10,7 +10,11 @@ from redox_balancer.cell.cell_lines import load_cell_lines
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
 from redox_balancer.explore.numbers import ExploredCell
+from redox_balancer.explore.run_view import RunView
+from redox_balancer.explore.state import ExploreState
 
+CONDITIONS_FILE = "explored.toml"
+"""Name of the file of conditions of a state with moved bounds."""
 CELLS = 4
 """Cells kept ready: one takes 0.1 s on the embedded core, and up to a minute on a genome-scale one."""
 
@@ -25,10 +29,14 @@ class Desk:
     task
         Model, medium, library, conditions and budgets. Its cell lines are those to choose from; without any, the cell
         on its medium and all lines of the file are.
+    command
+        Text of the command that does the same as a state.
+    run
+        A run that is shown beside it.
     """
 
-    def __init__(self, task: Task) -> None:
-        self.task = task
+    def __init__(self, task: Task, command: Callable[[ExploreState], str], run: RunView | None = None) -> None:
+        self.task, self.command, self.run = task, command, run
         self.lines = [*task.cells] if task.cells else ["", *load_cell_lines(task.cells_file)]
         self._cells: dict[str, ExploredCell] = {}
         self._thread = ThreadPoolExecutor(1, "explore")
@@ -53,6 +61,8 @@ class Desk:
         for cell in self._cells.values():
             self._thread.submit(cell.close)
         self._thread.shutdown()
+        if self.run is not None:
+            self.run.close()
 
     def _cell(self, line: str) -> ExploredCell:
         if line not in self.lines:

@@ -25,6 +25,7 @@ from redox_balancer.design.ratio_diagnosis import RatioDiagnosis, diagnose_ratio
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
+from redox_balancer.explore.jobs import Order
 from redox_balancer.explore.quantities import quantities_of
 from redox_balancer.explore.state import ExploreState
 from redox_balancer.pathways.layout import EscherMap, fitted_map
@@ -32,6 +33,8 @@ from redox_balancer.pathways.picture import DrawnEnzyme, draw
 
 REMEMBERED = 20
 """Answers that are kept for the next question about the same state."""
+REGION_BYTES = 1_000_000
+"""Memory for the critical regions of each linear program."""
 EXPLORED = "explored"
 """Id of the condition of a state with moved bounds, in a file and for the search."""
 _SAME_LINK = "open the link beside the model, medium and options that it was made with"
@@ -79,7 +82,8 @@ class ExploredCell:
         every = in_own_terms(offered.network, [Condition(id=EXPLORED, description="", changes=tuple(widest))])
         changes = changed_bounds((*offered.references, *offered.conditions, *every))
         self.space: DesignSpace = replace(offered, changes=changes)
-        self._evaluator = Evaluator(self.space)
+        # A slider seldom comes back to a value, so that little is worth remembering.
+        self._evaluator = Evaluator(self.space, cache_entries=REMEMBERED, region_bytes=REGION_BYTES)
         self._formulation = Formulation(self.space, compressed=False)
         self._maps: dict[frozenset[str], EscherMap] = {}
         self._known_states: dict[tuple[str, str], Any] = {}  # what was computed of the latest states
@@ -232,6 +236,11 @@ class ExploredCell:
         construct = self.construct(state) if state.enzymes else None
         levels = medium.concentrations if medium else {}
         return list(diagnose_ratios(space, construct=construct, medium=levels))
+
+    def order(self, state: ExploreState) -> Order:
+        """What a job needs to know of a state; a RedoxError where it does not fit."""
+        self.require_fit(state)
+        return Order(self.task, self.space, self.own_condition(state), self.construct(state))
 
     def named(self, state: ExploreState) -> NamedConstruct:
         """The construct as the library names it."""

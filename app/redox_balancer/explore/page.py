@@ -9,80 +9,25 @@ from nicegui import background_tasks, ui
 
 from redox_balancer.cell.conditions import Side
 from redox_balancer.errors import RedoxError
-from redox_balancer.explore.desk import Desk
+from redox_balancer.explore.desk import CONDITIONS_FILE, Desk
+from redox_balancer.explore.elements import STYLE, AnswerPart, Bound, WorkLine
+from redox_balancer.explore.jobs import exported, searched
 from redox_balancer.explore.numbers import ExploredCell
 from redox_balancer.explore.quantities import Quantity
 from redox_balancer.explore.state import ExploreState, History
-from redox_balancer.explore.views import PARTS, View
+from redox_balancer.explore.toml import conditions_file
+from redox_balancer.explore.views import PARTS, View, spoken
 
+REFRESH_S = 2.0
+"""Time between two looks at a run, s."""
+LONGEST_S = 3600.0
+"""Longest search, s."""
 GROUPS: dict[str, Callable[[Quantity, float], bool]] = {
     "Uptake, mmol/gDW/h": lambda q, usual: q.side is Side.UPTAKE and usual > 0,
     "Release, mmol/gDW/h": lambda q, _: q.side is Side.EXPORT,
     "Enzymes of the cell: largest flux, mmol/gDW/h": lambda q, _: q.side is Side.FLUX,
     "Uptakes that the medium closes": lambda q, usual: q.side is Side.UPTAKE and not usual,
 }
-STYLE = """
-body {font-family: Helvetica, Arial, 'DejaVu Sans', sans-serif; color: #1d2429}
-.nicegui-content {padding: .75rem; max-width: 1700px; margin: auto}
-.desk {display: grid; grid-template-columns: minmax(18rem, 26rem) minmax(0, 1fr); gap: 1.5rem; width: 100%}
-.answers {display: grid; gap: .5rem; align-content: start; min-width: 0}
-h1 {font-size: 1.4rem; margin: 0} h2 {font-size: 1.05rem; margin: .6rem 0 .2rem; line-height: 1.4}
-table {border-collapse: collapse; font-variant-numeric: tabular-nums}
-th {text-align: left; font-weight: normal; padding: .1rem 1rem .1rem 0} td {padding: .1rem 1rem .1rem 0}
-#numbers td {font-weight: bold} .part {overflow-x: auto}
-.part svg {width: 100%; height: auto; min-width: 46rem}
-.part[aria-busy=true] {opacity: .35}
-.problem, .warning {border-left: .4rem solid #d55e00; background: #fdf1ea; padding: .4rem .7rem; margin: .2rem 0}
-.problem {font-weight: bold; width: 100%} .problem:empty {display: none}
-.bound {display: grid; grid-template-columns: 1fr 6.5rem; gap: 0 .8rem; align-items: center; margin: .2rem 0;
-  width: 100%}
-.bound label {grid-column: 1 / 3; font-size: .9rem} .bound input {width: 100%; accent-color: #005a8c}
-.bound input[type=number] {border: 1px solid #6b6b6b; border-radius: .2rem; padding: .15rem .3rem}
-.line {display: flex; flex-wrap: wrap; gap: .5rem; align-items: center}
-:focus-visible, .q-field--focused {outline: 3px solid #0072b2; outline-offset: 2px}
-.silent {position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)}
-@media (max-width: 60rem) {.desk {grid-template-columns: minmax(0, 1fr)} .answers {order: -1}}
-"""
-
-
-class Bound(ui.element, component="bound.js"):
-    """A slider with a number beside it; `on_move` receives the value, None where the number is deleted."""
-
-    def __init__(self, quantity: Quantity, on_move: Callable[[float | None], None]) -> None:
-        super().__init__()
-        label = f"{quantity.label} {quantity.side}"
-        self._props |= {"name": quantity.key, "label": label, "most": quantity.most, "value": 0.0}
-        self.on("move", lambda event: self._moved(event.args, on_move))
-
-    def show(self, value: float) -> None:
-        """Go to a value, unless the browser has put it there."""
-        if self._props["value"] != value:
-            self._props["value"] = value
-            self.update()
-
-    def _moved(self, value: Any, on_move: Callable[[float | None], None]) -> None:
-        self._props["value"] = value
-        on_move(value)
-
-
-class AnswerPart(ui.element):
-    """A part of the answers; the frame alone is sent while it waits, for the map is large."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__("div")
-        self.classes("part").props(f"id=part-{key}")
-        with self:
-            self._content = ui.html("", sanitize=False)
-
-    def wait(self) -> None:
-        """Mark what is shown as outdated."""
-        if self._props.get("aria-busy") != "true":
-            self.props("aria-busy=true")
-
-    def show(self, content: str) -> None:
-        """Show an answer."""
-        self._content.content = content
-        self.props("aria-busy=false")
 
 
 class ExplorePage:
@@ -109,11 +54,16 @@ class ExplorePage:
         ui.colors(primary="#005a8c", negative="#a03b00")
         ui.html(f"<h1>Explore {_plain(self._cell.space.network.id)}</h1>", sanitize=False)
         self._problem = ui.label("").classes("problem").props("role=alert")
+        if self._desk.run is not None:
+            with ui.expansion("The run", value=True).classes("w-full part"):
+                self._run_view = ui.html("", sanitize=False)
+            ui.timer(REFRESH_S, self._read_run)
         with ui.element("div").classes("desk"):
             with ui.element("section").props('aria-label="Cell and enzymes"'):
                 self._controls()
             with ui.element("section").classes("answers").props('aria-label="Answers"'):
                 self._live = ui.label("").classes("silent").props("role=status aria-live=polite")
+                self._work = WorkLine()
                 for key, (heading, _) in PARTS.items():
                     ui.html(f"<h2>{heading}</h2>", sanitize=False)
                     self._parts[key] = AnswerPart(key)
@@ -124,11 +74,19 @@ class ExplorePage:
         else:
             self._fail(wrong)
 
+    async def _read_run(self) -> None:
+        if self._desk.run is not None:
+            self._run_view.content = await self._desk.run.html()
+
+    def _say(self, error: RedoxError) -> None:
+        """Say in one line what is wrong and what to do."""
+        self._problem.text = f"{error.message}; {error.hint}" if error.hint else error.message
+
     def _fail(self, error: RedoxError) -> None:
         """Say what is wrong in place of numbers that would no longer hold."""
         self._turn += 1
         self._failed = True
-        self._problem.text = f"{error.message}; {error.hint}" if error.hint else error.message
+        self._say(error)
         for part in self._parts.values():
             part.show("")
 
@@ -144,7 +102,7 @@ class ExplorePage:
     def _controls(self) -> None:
         cell = self._cell
         with ui.element("div").classes("line"):
-            self._undo = ui.button("Undo", on_click=lambda: self._step(-1))
+            self._undo = ui.button("Undo", on_click=lambda: self._step(-1)).classes("undo")
             self._redo = ui.button("Redo", on_click=lambda: self._step(1))
             ui.button("All bounds as they were", on_click=lambda: self.go(self.state.changed(bounds={})))
         lines = {line: line or "none: the cell on its medium" for line in self._desk.lines}
@@ -152,6 +110,7 @@ class ExplorePage:
         known = {name: f"{name}: {found.description}" for name, found in cell.conditions.items()}
         self._condition = ui.select(known, label="Condition", on_change=self._choose_condition).classes("w-full")
         self._enzymes()
+        self._offers()
         usual = cell.values(ExploreState(cell=self.state.cell))
         self._bounds = {}
         for heading, belongs in GROUPS.items():
@@ -196,7 +155,56 @@ class ExplorePage:
                 if enzyme.value is not None:
                     self.go(self.state.with_enzyme(enzyme.value, level.value))
 
-            ui.button("Put in", on_click=put_in)
+            ui.button("Put in", on_click=put_in).classes("put-in")
+
+    def _offers(self) -> None:
+        """The search, and what can be taken away from the page."""
+        ui.html("<h2>Design it for me</h2>", sanitize=False)
+        with ui.element("div").classes("line"):
+            seconds = ui.number("Seconds it may take", value=1.0, min=0.1, max=3600, step=0.1).style("flex: 1")
+            ui.button("Design", on_click=lambda: self._design(seconds.value)).classes("design")
+        ui.html("<h2>Keep and share</h2>", sanitize=False)
+        with ui.element("div").classes("line"):
+            ui.button("Copy link", on_click=self._copy_link)
+            ui.button("Download model", on_click=self._export)
+            ui.button("Download conditions", on_click=self._download_conditions)
+        ui.label("The same by a command:")
+        self._command = ui.html("", sanitize=False, tag="pre").props("id=command tabindex=0")
+
+    async def _run(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Do something in a process of its own for the state at hand; None where it failed or was cancelled."""
+        state = self.state
+        try:
+            order = await self._desk.ask(state.cell, lambda cell: cell.order(state))
+            return await self._work.run(work, order, *arguments)
+        except RedoxError as error:
+            return self._say(error)
+
+    async def _design(self, seconds: float | None) -> None:
+        if not seconds or not 0 < seconds <= LONGEST_S:
+            self._say(RedoxError("no time to search", hint=f"give more than 0 and at most {LONGEST_S:g} seconds"))
+            return
+        asked = self.state
+        if found := await self._run(searched, seconds):
+            enzymes, value, proof = found
+            if self.state == asked:
+                self.go(asked.changed(enzymes=enzymes))
+                self._live.text = f"found a construct of value {value:.4f}, {proof}"
+            else:
+                self._say(RedoxError("the cell was changed while a construct was searched for", hint="search again"))
+
+    async def _export(self) -> None:
+        if (packed := await self._run(exported)) is not None:
+            ui.download.content(packed, "explored.zip")
+
+    async def _download_conditions(self) -> None:
+        state = self.state
+        condition = await self._desk.ask(state.cell, lambda cell: cell.condition(state))
+        ui.download.content(conditions_file(condition), CONDITIONS_FILE)
+
+    def _copy_link(self) -> None:
+        ui.run_javascript("navigator.clipboard.writeText(location.href)")
+        self._live.text = "the link is copied"
 
     def _choose_condition(self, event: Any) -> None:
         self.go(self.state.changed(condition=event.value))
@@ -244,6 +252,7 @@ class ExplorePage:
                 if turn != self._turn:
                     return
                 self._parts[key].show(text)
+            self._live.text = await self._desk.ask(state.cell, partial(_viewed, spoken, state))
         except RedoxError as error:
             if turn == self._turn:
                 self._fail(error)
@@ -264,6 +273,7 @@ class ExplorePage:
             self._redo.set_enabled(self._history.can_redo)
         finally:
             self._showing = False
+        self._command.content = _plain(self._desk.command(state))
         link = state.changed(model=self._cell.checksum).query()
         self._client.run_javascript(f"history.replaceState(null, '', {json.dumps(f'?{link}')})")
 

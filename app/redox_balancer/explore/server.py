@@ -16,6 +16,8 @@ from redox_balancer.explore.page import ExplorePage
 from redox_balancer.explore.state import ExploreState
 
 HOST = "127.0.0.1"
+HISTORY, RECONNECT_S = 30, 30.0
+"""Messages kept for a browser that was away, of which a map takes 0.15 MB, and how long it is waited for, s."""
 NAMES = frozenset({"127.0.0.1", "localhost"})
 POLICY = (
     b"default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
@@ -102,7 +104,8 @@ def serve(desk: Desk, listener: socket.socket, *, browser: bool, ready: Callable
             reload=False,
             tailwind=False,
             language="en-US",
-            message_history_length=0,
+            message_history_length=HISTORY,
+            reconnect_timeout=RECONNECT_S,
             show_welcome_message=False,
             timeout_graceful_shutdown=1,
         )

@@ -41,6 +41,12 @@ def numbers(cell: ExploredCell, state: ExploreState) -> str:
     return f'<div data-state="{escape(state.query())}">{said}{_table("numbers", rows)}</div>'
 
 
+def spoken(cell: ExploredCell, state: ExploreState) -> str:
+    """The numbers that matter most in a sentence, for those who listen to the page."""
+    outcome = cell.numbers(state).outcome
+    return f"growth {outcome.growth:.4f} per hour, value {outcome.value:.3f}, capacity {outcome.capacity:.3f}"
+
+
 def redox_map(cell: ExploredCell, state: ExploreState) -> str:
     """The map with the fluxes at largest growth, or one line where there is none."""
     fluxes = cell.fluxes(state)
