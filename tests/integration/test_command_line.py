@@ -194,8 +194,9 @@ def test_a_policy_learns_the_best_constructs_and_report_and_design_show_them(tmp
         assert row["policy_mean"] <= row["best"] + 1e-9
         assert row["share"] == pytest.approx(row["policy_mean"] / row["best"])
     page = (run / "report.html").read_text()
-    # The learning curve, the conditions, and for each the map, the front, an envelope, and growth against the ratio.
-    assert page.count("<svg") == 10
+    # The learning curve, the conditions, and for each the map, the front, an envelope, and growth against the ratio;
+    # and what the maps share.
+    assert page.count("<svg") == 11
     assert "complex_iii_closed" in page
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""

@@ -62,6 +62,11 @@ def test_figures_have_a_size_and_an_alternative_text(seen: Page, reported: Repor
         assert image.get_attribute("aria-label")
     assert seen.locator("svg text", has_text="growth floor").count() == len(drawn)
     assert seen.locator("svg path").count() > 20
+    # Maps refer to what they share, which is drawn: the labels of metabolites are as wide as on a map of its own.
+    shared = seen.locator("#design-healthy svg use[href='#shared-2']")
+    box = shared.bounding_box()
+    assert box is not None
+    assert box["width"] > 500
 
 
 def test_numbers_are_those_of_the_library(seen: Page, reported: Reported) -> None:

@@ -8,13 +8,14 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 from redox_balancer.designer.design import Design
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_atomically
 from redox_balancer.pathways import State
 from redox_balancer.pathways.layout import EscherMap, fitted_map
-from redox_balancer.pathways.picture import DrawnEnzyme, draw
+from redox_balancer.pathways.picture import DrawnEnzyme, picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +93,11 @@ class RedoxMap:
 
     def svg(self) -> str:
         """The map as an `<svg>` element; nothing in it is loaded from elsewhere."""
-        return draw(self.escher, self.fluxes, self.inserted, self.title)
+        return ET.tostring(self.picture(), encoding="unicode")
+
+    def picture(self) -> ET.Element:
+        """The same as an element."""
+        return picture(self.escher, self.fluxes, self.inserted, self.title)
 
     _repr_svg_ = svg
 

@@ -8,6 +8,7 @@ colour-blind readers tell apart; dash and label say the same.
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -70,7 +71,17 @@ class Stroke:
 
 
 def draw(chart: EscherMap, fluxes: Mapping[str, float], inserted: Mapping[str, DrawnEnzyme], title: str) -> str:
-    """The map with fluxes of the model it was fitted to, by the model's ids; reactions without one are pale."""
+    """`picture` as text."""
+    return ET.tostring(picture(chart, fluxes, inserted, title), encoding="unicode")
+
+
+def picture(
+    chart: EscherMap, fluxes: Mapping[str, float], inserted: Mapping[str, DrawnEnzyme], title: str
+) -> ET.Element:
+    """The map with fluxes of the model it was fitted to, by the model's ids; reactions without one are pale.
+
+    It is an `<svg>` element with a group each of lines, circles and texts.
+    """
     head, body = chart
     canvas = body["canvas"]
     largest = max((abs(fluxes.get(r["bigg_id"], 0.0)) for r in body["reactions"].values()), default=0.0) or 1.0
@@ -96,29 +107,31 @@ def draw(chart: EscherMap, fluxes: Mapping[str, float], inserted: Mapping[str, D
         for reaction in body["reactions"].values()
         for stroke in _strokes(reaction, body["nodes"], fluxes, inserted, largest)
     ]
+    lines = ET.SubElement(root, "g", {"fill": "none", "stroke-linejoin": "round"})
     for stroke in sorted(strokes, key=lambda stroke: (stroke.colour != PALE, stroke.colour == PLACED)):
-        _line(root, stroke)
+        _line(lines, stroke)
+    circles = ET.SubElement(root, "g", {"fill": "#ffffff", "stroke": ACTIVE, "stroke-width": "2"})
     for node in body["nodes"].values():
         if node["node_type"] == "metabolite":
-            colour = POOLS.get(node["name"], ACTIVE)
-            fill = colour if node["name"] in POOLS else "#ffffff"
+            pool = POOLS.get(node["name"])
             shape = {"cx": f"{node['x']:g}", "cy": f"{node['y']:g}", "r": f"{radius(node):g}"}
-            ET.SubElement(root, "circle", shape | {"fill": fill, "stroke": colour, "stroke-width": "2"})
+            ET.SubElement(circles, "circle", shape | ({"fill": pool, "stroke": pool} if pool else {}))
+    texts = ET.SubElement(root, "g", {"stroke": "#ffffff", "stroke-width": "4", "paint-order": "stroke", "fill": INK})
     for reaction in body["reactions"].values():
         flux, placed = fluxes.get(reaction["bigg_id"]), inserted.get(reaction["bigg_id"])
         colour = PLACED if placed else INK if flux and abs(flux) > NO_FLUX else SOFT
-        group = _text(root, reaction_label(reaction, flux, placed), colour, bold=placed is not None)
+        group = _text(texts, reaction_label(reaction, flux, placed), colour, bold=placed is not None)
         known = "not in this model" if flux is None else f"{flux:.4g} mmol/gDW/h"
         ET.SubElement(group, "title").text = f"{reaction['bigg_id']}: {known}"
     for label in metabolite_labels(body["nodes"].values()):
-        _text(root, label, INK)
+        _text(texts, label, INK)
     for text in body["text_labels"].values():
-        _text(root, MapText(text["x"], text["y"], (((text["text"], 30),),)), SOFT)
-    _text(root, MapText(canvas["x"] + 14, canvas["y"] - 30, (((title, TITLE_SIZE),),)), INK, bold=True)
+        _text(texts, MapText(text["x"], text["y"], (((text["text"], 30),),)), SOFT)
+    _text(texts, MapText(canvas["x"] + 14, canvas["y"] - 30, (((title, TITLE_SIZE),),)), INK, bold=True)
     drawn = {reaction["bigg_id"] for reaction in body["reactions"].values()}
     missing = [placed.enzyme for reaction, placed in inserted.items() if reaction not in drawn]
-    _legend(root, canvas["x"] + 14, canvas["y"] + canvas["height"] + 30, largest, missing)
-    return ET.tostring(root, encoding="unicode")
+    _legend(root, texts, (canvas["x"] + 14, canvas["y"] + canvas["height"] + 30), largest, missing)
+    return root
 
 
 def reaction_label(reaction: Mapping[str, Any], flux: float | None, placed: DrawnEnzyme | None) -> MapText:
@@ -196,17 +209,16 @@ def _point(curve: Curve, t: float) -> Point:
 def _line(root: ET.Element, stroke: Stroke) -> None:
     """A line that ends at the circle of its metabolite, with a head there."""
     length = 7.0 + 1.5 * stroke.width if stroke.arrow else 0.0
-    steps = 1 if stroke.curve[:2] == stroke.curve[:1] * 2 and stroke.curve[2:] == stroke.curve[3:] * 2 else 16
-    points = [_point(stroke.curve, step / steps) for step in range(steps + 1)]
-    tip = _outside(points, points[-1], stroke.end_radius + 2 if stroke.end_radius else 0.0)
-    body = _outside(tip, tip[-1], length)
-    path = "M" + " L".join(f"{x:.1f},{y:.1f}" for x, y in body)
-    shape = {"d": path, "fill": "none", "stroke-linejoin": "round"}
+    tip = _outside(stroke.curve, stroke.end_radius + 2 if stroke.end_radius else 0.0)
+    body = _outside(tip, length)
+    first, *controls = (f"{x:.1f},{y:.1f}" for x, y in body)
+    straight = body[:2] == body[:1] * 2 and body[2:] == body[3:] * 2
+    path = f"M{first} {controls[-1]}" if straight else f"M{first}C{' '.join(controls)}"
     if stroke.band:
-        ET.SubElement(root, "path", shape | {"stroke": BAND, "stroke-width": f"{stroke.band:.1f}"})
+        ET.SubElement(root, "path", {"d": path, "stroke": BAND, "stroke-width": f"{stroke.band:.1f}"})
     dash = {} if stroke.known else {"stroke-dasharray": "5 5"}
-    line = {"stroke": stroke.colour, "stroke-width": f"{stroke.width:.1f}"}
-    ET.SubElement(root, "path", shape | line | dash)
+    line = {"d": path, "stroke": stroke.colour, "stroke-width": f"{stroke.width:.1f}"}
+    ET.SubElement(root, "path", line | dash)
     if stroke.arrow:
         (x0, y0), (x1, y1) = body[-1], tip[-1]
         far = math.dist(body[-1], tip[-1]) or 1.0
@@ -220,22 +232,31 @@ def _line(root: ET.Element, stroke: Stroke) -> None:
         )
 
 
-def _outside(points: list[Point], centre: Point, reach: float) -> list[Point]:
-    """A polyline up to where it comes within reach of a point."""
+def _outside(curve: Curve, reach: float) -> Curve:
+    """A curve up to where it comes within reach of its end."""
+    near, far = 1.0, 0.0
+    for _ in range(24 if reach > 0 else 0):  # a bisection, to less than a millionth of the curve
+        middle = (near + far) / 2
+        if math.dist(_point(curve, middle), curve[-1]) < reach:
+            near = middle
+        else:
+            far = middle
     if reach <= 0:
-        return points
-    kept = list(points)
-    while len(kept) > 1 and math.dist(kept[-1], centre) < reach:
-        last = kept.pop()
-        if math.dist(kept[-1], centre) >= reach:
-            near, far = math.dist(last, centre), math.dist(kept[-1], centre)
-            share = (far - reach) / (far - near)
-            x, y = (a + share * (b - a) for a, b in zip(kept[-1], last, strict=True))
-            return [*kept, (x, y)]
-    return kept
+        return curve
+    if curve[:2] == curve[:1] * 2 and curve[2:] == curve[3:] * 2:  # straight
+        return curve[0], curve[0], _point(curve, far), _point(curve, far)
+
+    def between(one: Point, two: Point) -> Point:
+        return one[0] + far * (two[0] - one[0]), one[1] + far * (two[1] - one[1])
+
+    # De Casteljau: the control points of the part up to a parameter.
+    a, b, c = (between(*pair) for pair in pairwise(curve))
+    d, e = between(a, b), between(b, c)
+    return curve[0], a, d, between(d, e)
 
 
-def _legend(root: ET.Element, x: float, y: float, largest: float, missing: list[str]) -> None:
+def _legend(root: ET.Element, texts: ET.Element, place: Point, largest: float, missing: list[str]) -> None:
+    x, y = place
     samples: list[tuple[str, str, float, float]] = [
         (f"{size:.2g}", ACTIVE, WIDEST * math.sqrt(size / largest), 0.0)
         for size in (largest, largest / 10, largest / 100)
@@ -248,10 +269,10 @@ def _legend(root: ET.Element, x: float, y: float, largest: float, missing: list[
             if wide:
                 at = {"x1": f"{x:g}", "x2": f"{x + 46:g}", "y1": f"{y:g}", "y2": f"{y:g}"}
                 ET.SubElement(root, "line", at | {"stroke": stroke, "stroke-width": f"{wide:.1f}"})
-        _text(root, MapText(x + 54, y + 7, (((text, METABOLITE_SIZE),),)), INK)
+        _text(texts, MapText(x + 54, y + 7, (((text, METABOLITE_SIZE),),)), INK)
         x += 84 + 0.58 * METABOLITE_SIZE * len(text)
     if missing:
-        _text(root, MapText(x, y + 7, (((f"not on this map: {', '.join(missing)}", METABOLITE_SIZE),),)), PLACED)
+        _text(texts, MapText(x, y + 7, (((f"not on this map: {', '.join(missing)}", METABOLITE_SIZE),),)), PLACED)
 
 
 _KEYS = {"NADH": "NADH", "NADPH": "NADPH", "quinol, FADH₂": "QH₂", "protons": "H⁺"}
@@ -263,7 +284,8 @@ def _rect(root: ET.Element, place: tuple[float, float, float, float], style: dic
 
 
 def _text(root: ET.Element, label: MapText, colour: str, *, bold: bool = False) -> ET.Element:
-    style = {"fill": colour, "stroke": "#ffffff", "stroke-width": "4", "paint-order": "stroke"}
+    """Write a label into a group of texts, whose colour is `INK`."""
+    style = {"fill": colour} if colour != INK else {}
     group = ET.SubElement(root, "g", style | ({"font-weight": "bold"} if bold else {}))
     y = label.y
     for parts in label.lines:

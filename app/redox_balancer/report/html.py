@@ -20,6 +20,7 @@ from redox_balancer.pathways.layout import EscherMap, fitted_map
 from redox_balancer.report import figures
 from redox_balancer.report.front import front_figure
 from redox_balancer.report.heat_map import heat_map
+from redox_balancer.report.shared import share
 from redox_balancer.search.front import ParetoFront
 from redox_balancer.version import __version__
 
@@ -46,6 +47,7 @@ def render(run: TrainedRun, score: PolicyScore, designs: Sequence[Design], front
         "random constructs": [row["random_mean"] for row in rows],
     }
     maps = [RedoxMap.if_any(design) for design in designs]
+    shared, pictures = share([drawn.picture() if drawn else None for drawn in maps])
     chart = fitted_map(score.space.network, {}) if any(maps) else None
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("redox_balancer.report", ""),
@@ -60,7 +62,12 @@ def render(run: TrainedRun, score: PolicyScore, designs: Sequence[Design], front
         metrics=metrics,
         curve=figures.learning_curve(metrics, summary["best_mean"], summary["random_mean"]).svg(),
         bars=figures.by_condition([row["condition"] for row in rows], bars).svg(),
-        designs=[_shown(design, drawn, chart, fronts) for design, drawn in zip(designs, maps, strict=True)],
+        designs=[
+            _shown(design, fronts)
+            | {"map": picture, "added": _added(drawn.escher, chart) if drawn and chart else None}
+            for design, drawn, picture in zip(designs, maps, pictures, strict=True)
+        ],
+        shared=shared,
         heat=heat_map(designs),
         escher=chart,
         written=dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -68,11 +75,8 @@ def render(run: TrainedRun, score: PolicyScore, designs: Sequence[Design], front
     )
 
 
-def _shown(design: Design, drawn: RedoxMap | None, chart: EscherMap | None, fronts: Fronts) -> dict[str, Any]:
-    """A design as the template reads it, with its figures, its fluxes as a file that Escher loads, and its map.
-
-    Of the map it is what the places of its enzymes add to a `chart` without any.
-    """
+def _shown(design: Design, fronts: Fronts) -> dict[str, Any]:
+    """A design as the template reads it, with its figures and with its fluxes as a file that Escher loads."""
     fluxes = {reaction: flux for reaction, flux in (design.analysis.fluxes or {}).items() if flux}
     front = fronts.get(design.proposal.condition.id)
     return {
@@ -81,8 +85,6 @@ def _shown(design: Design, drawn: RedoxMap | None, chart: EscherMap | None, fron
         "front_figure": front_figure(front, design) if front else None,
         "ranges": design.placed_ranges,
         "ratios": figure.svg() if (figure := ratios(design.proposal)) else None,
-        "map": drawn.svg() if drawn else None,
-        "added": _added(drawn.escher, chart) if drawn and chart else None,
         "envelope": envelope(design).svg() if design.analysis.envelope else None,
         "fluxes": base64.b64encode(json.dumps(fluxes).encode()).decode(),
     }
