@@ -267,6 +267,10 @@ docs/scripts/%.js: Makefile
 	mkdir -p $(@D) build
 	cd build && tar -xzOf "$$(npm pack --silent $(firstword $(SCRIPT_$*)))" package/$(lastword $(SCRIPT_$*)) > ../$@
 
+.PHONY: explore-picture
+explore-picture: setup ## draw docs/explore.png, the page that redox explore serves, in Chromium
+	PYTHONPATH=tests/support $(BIN)/python tests/support/explore_picture.py
+
 .PHONY: docs
 docs: setup docs/scripts/mermaid.js docs/scripts/iframe-worker.js ## build the documentation as a site that needs no network, build/site
 	mkdir -p docs/generated

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from html import escape
 
+from redox_balancer.cell.choice import GENOME_SCALE
 from redox_balancer.design.diagnosis import KINDS
 from redox_balancer.design.ratio_diagnosis import two_digits
 from redox_balancer.errors import RedoxError
@@ -85,6 +86,8 @@ def pressure(cell: ExploredCell, state: ExploreState) -> str:
 
 def ratios(cell: ExploredCell, state: ExploreState) -> str:
     """Ratios of NAD+ to NADH of largest growth, and those at which 95 % of it is left."""
+    if len(cell.space.network.reactions) >= GENOME_SCALE:
+        return "<p>Not known at once: in a model of this size the ratios take a minute. Diagnose them apart.</p>"
     try:
         found = cell.ratios(state)
     except RedoxError as error:
