@@ -2,21 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from infra.machine import contract
 from infra.settings import Settings
 from ops.aws import instance
 from ops.aws.instance import Instance
 from ops.remote import training
+from ops.remote.host import RemoteHost
 from ops.remote.training import TrainingState
 from ops.session import Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs.heartbeat import Heartbeat
 from redox_balancer.terminal.tables import age_text
-
-if TYPE_CHECKING:
-    from ops.remote.host import RemoteHost
 
 MISSED_SAVES = 3  # save intervals without a checkpoint
 ALARM_S = 3_600.0  # for which an alarm of the watchdog counts
@@ -42,7 +39,7 @@ class HealthReport:
         return [*_problems_of_run(self.state, settings), *_problems_of_host(self.state), *self.set_aside]
 
 
-def check(host: "RemoteHost", run: str) -> HealthReport:
+def check(host: RemoteHost, run: str) -> HealthReport:
     """Query AWS and inspect the host."""
     deployed, set_aside = host.session.deployed, list(_set_aside(host.session))
     if deployed.instance_id is None:

@@ -10,7 +10,7 @@ import typer
 
 from infra.machine import contract
 from ops.remote import training
-from ops.remote.connect import connect
+from ops.remote.host import RemoteHost
 from ops.session import CommandResult, Session
 from redox_balancer.errors import RedoxError
 
@@ -28,7 +28,7 @@ def dash(
     """
     ports, container = session.settings.ports, session.settings.container
     remote = {"TensorBoard": ports.tensorboard, "Ray": ports.dashboard}
-    with connect(session) as host:
+    with RemoteHost(session) as host:
         state = training.inspect(host)
         shown = ", ".join(map(str, remote.values()))
         if not session.announce(f"run TensorBoard on {host.name} and forward ports {shown}"):

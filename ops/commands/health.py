@@ -2,7 +2,7 @@
 
 from ops.health import check
 from ops.options import RunName
-from ops.remote.connect import connect
+from ops.remote.host import RemoteHost
 from ops.session import CommandResult, Session
 
 EXAMPLE = "Example: python -m ops health --run production --json"
@@ -14,7 +14,7 @@ def health(session: Session, *, run: RunName = None) -> CommandResult:
 
     A run that has finished or was stopped is healthy if its last checkpoint is in the bucket.
     """
-    with connect(session) as host:
+    with RemoteHost(session) as host:
         report = check(host, session.run_name(run))
     problems = report.problems(session.settings)
     data = {"healthy": not problems, "problems": problems, "run": report.run, "host": report.instance.instance_id}

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from infra.machine import contract
-from ops.remote.connect import connect
+from ops.remote.host import RemoteHost
 from ops.session import CommandResult, Session
 from redox_balancer.errors import RedoxError
 
@@ -26,7 +26,7 @@ def logs(
         "training": f"sudo -n journalctl -u {contract.TRAINER} -n {lines} --no-pager -o short-iso",
         "host": f"sudo -n tail -n {lines} {contract.LOG}",
     }[of]
-    with connect(session) as host:
+    with RemoteHost(session) as host:
         if not follow:
             output = host.run(command, reads=True).rstrip("\n")
             return CommandResult({"of": of, "lines": output.splitlines()}, output)

@@ -7,7 +7,7 @@ import typer
 
 from infra.container import Flags
 from ops.remote import training
-from ops.remote.connect import connect
+from ops.remote.host import RemoteHost
 from ops.session import CommandResult, Session
 from redox_balancer.files import write_atomically
 
@@ -39,7 +39,7 @@ def profile(
     folder = f"{container.data}/profiles"
     path = f"{folder}/flame{target.suffix}"
     data = {"output": str(target), "kind": kind, "seconds": seconds}
-    with connect(session) as host:
+    with RemoteHost(session) as host:
         image = training.inspect(host).image
         flags = [*Flags.of(session.settings).arguments(container, data=container.data)]
         words = ["profile", "--kind", kind, "--seconds", f"{seconds:g}", "--output", path, *(options or [])]
@@ -53,5 +53,5 @@ def profile(
         if not session.announce(f"profile an actor's {kind} for {seconds:g} s on {host.name}{switches}"):
             return CommandResult(data)
         host.script("profile", request, timeout_s=seconds + MARGIN_S)
-        write_atomically(target, host.get(path))
+        write_atomically(target, host.read(f"cat {path}"))
     return CommandResult(data, f"{target}: {kind} of an actor on the host")

@@ -13,7 +13,7 @@ from infra.settings import Settings
 from ops.aws.cost import cost_of_seconds
 from ops.health import HealthReport, check, idle_stop_at
 from ops.options import RunName
-from ops.remote.connect import connect
+from ops.remote.host import RemoteHost
 from ops.remote.training import TrainingState
 from ops.session import CommandResult, Session
 from redox_balancer.bench.advice import enough_by_speed
@@ -31,7 +31,7 @@ def status(
 ) -> CommandResult | None:
     """Show the host, its cost, and its run: step, time left, speed, ages, memory, and when an idle host stops."""
     name = session.run_name(run)
-    with connect(session) as host:
+    with RemoteHost(session) as host:
         if not watch:
             data = as_data(check(host, name), session.settings)
             return CommandResult(data, _shown(data))

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -18,15 +18,12 @@ from ops.aws.programs import require_connecting
 from ops.options import RunName
 from ops.remote import image, training
 from ops.remote.attach import attach
-from ops.remote.connect import connect
+from ops.remote.host import RemoteHost
 from ops.remote.training import TrainingState
 from ops.session import CommandResult, Session
 from redox_balancer.bench.advice import MeasuredTerms, enough_by_speed, read_terms, useful_actors
 from redox_balancer.bench.scaling import HostModel
 from redox_balancer.errors import RedoxError
-
-if TYPE_CHECKING:
-    from ops.remote.host import RemoteHost
 
 EXAMPLE = "Example: python -m ops train-remote --run production --timesteps 50000000 -- --batch-size 1024"
 
@@ -66,7 +63,7 @@ def train_remote(
     recorded = read_terms(terms) if terms else []
     require_connecting()
     _preflight(session)
-    with connect(session) as host:
+    with RemoteHost(session) as host:
         state = _inspected(host, name)
         place(session.queue(), Job(name, ""), trains=_may_train(session, state))
         if session.settings.container.image_delivery == "host" and state is None:
@@ -90,7 +87,7 @@ def train_remote(
         return _queued(host, Job(name, environment, time.time()), state, attached=not detach)
 
 
-def _queued(host: "RemoteHost", job: Job, state: TrainingState | None, *, attached: bool) -> CommandResult:
+def _queued(host: RemoteHost, job: Job, state: TrainingState | None, *, attached: bool) -> CommandResult:
     """Queue a job, have a host for it, and follow it unless others are before it."""
     session, run, trains = host.session, job.run, _may_train(host.session, state)
     queue = change(session.bucket, lambda now: place(now, job, trains=trains))
@@ -185,7 +182,7 @@ def _preflight(session: Session) -> None:
         )
 
 
-def _inspected(host: "RemoteHost", run: str) -> TrainingState | None:
+def _inspected(host: RemoteHost, run: str) -> TrainingState | None:
     """Inspect the host; None if there is none that can be reached: it is being launched or ends."""
     session = host.session
     if session.deployed.instance_id is None or instance.describe(session).state != "running":
@@ -202,7 +199,7 @@ def _require_free_space(state: TrainingState) -> None:
             )
 
 
-def _image(host: "RemoteHost", given: str) -> str:
+def _image(host: RemoteHost, given: str) -> str:
     """Return the name of the image to run, once a host can take it."""
     session = host.session
     to_host = session.settings.container.image_delivery == "host"

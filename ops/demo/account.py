@@ -16,7 +16,7 @@ from ops.aws.orphans import ADDRESS_USD_HOUR, HOURS_PER_MONTH, find_orphans
 from ops.demo import settings as story_settings
 from ops.demo.stage import RUN
 from ops.demo.terminal import Terminal
-from ops.remote.connect import connect
+from ops.remote.host import RemoteHost
 from ops.remote.training import inspect
 from ops.session import Session
 from redox_balancer.errors import RedoxError
@@ -108,7 +108,7 @@ class AccountStage:
         """Read it through Systems Manager."""
         self._session.forget_deployed()
         try:
-            with connect(self._session) as remote:
+            with RemoteHost(self._session) as remote:
                 return inspect(remote, RUN).beat if remote.name == host else None
         except (RedoxError, ClientError, BotoCoreError):
             return None  # a host that is being set up

@@ -2,22 +2,20 @@
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ops.remote import training
+from ops.remote.host import RemoteHost
 from ops.remote.training import TrainingState
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs.heartbeat import Heartbeat
-
-if TYPE_CHECKING:
-    from ops.remote.host import RemoteHost
 
 POLL_S = 2.0
 ATTEMPTS = 5  # to reach the host again, with increasing pauses
 START_TIMEOUT_S = 300.0  # until the container writes its first heartbeat
 
 
-def attach(host: "RemoteHost", run: str, since: float) -> Heartbeat | None:
+def attach(host: RemoteHost, run: str, since: float) -> Heartbeat | None:
     """Show the progress of a run until it ends; None if the user detaches with Ctrl-C, which leaves the run going.
 
     A lost connection is opened again. A heartbeat older than `since`, the Unix time of the start by the host's clock,
@@ -54,7 +52,7 @@ def attach(host: "RemoteHost", run: str, since: float) -> Heartbeat | None:
         sink.close()
 
 
-def _inspect(host: "RemoteHost", run: str, warn: Callable[[str], Any]) -> TrainingState:
+def _inspect(host: RemoteHost, run: str, warn: Callable[[str], Any]) -> TrainingState:
     for attempt in range(ATTEMPTS):
         try:
             return training.inspect(host, run)
@@ -69,7 +67,7 @@ def _inspect(host: "RemoteHost", run: str, warn: Callable[[str], Any]) -> Traini
     raise AssertionError
 
 
-def _seems_dead(host: "RemoteHost", state: TrainingState, beat: Heartbeat | None, since: float) -> bool:
+def _seems_dead(host: RemoteHost, state: TrainingState, beat: Heartbeat | None, since: float) -> bool:
     """Whether the unit has ended without a last heartbeat, or its container is late with the first one."""
     late = beat is None and state.now - since > START_TIMEOUT_S
     if state.trains or late:
@@ -78,7 +76,7 @@ def _seems_dead(host: "RemoteHost", state: TrainingState, beat: Heartbeat | None
     return state.run not in [job.run for job in (queue.active, *queue.waiting) if job]
 
 
-def _death(host: "RemoteHost", state: TrainingState) -> RedoxError:
+def _death(host: RemoteHost, state: TrainingState) -> RedoxError:
     """Return an error with what is known of the end of a training."""
     last = training.last_lines(host)
     if state.trains:

@@ -1,4 +1,4 @@
-"""SSH access to the host: a generated ssh_config for Fabric, for `ssh` itself and for port forwarding.
+"""SSH access to the host: a generated ssh_config for `ssh`, and what its failures mean.
 
 The transport is Systems Manager. The key is that of the settings, or one that EC2 Instance Connect admits for one
 minute. The host keys come from AWS and not from the connection. `~/.ssh/config` and its known hosts are not used.
@@ -6,6 +6,8 @@ minute. The host keys come from AWS and not from the connection. `~/.ssh/config`
 
 import re
 import shlex
+import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,9 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_atomically
 
 CONNECT_TIMEOUT_S = 20
+FAILED = 255  # exit code of ssh itself
+# Lines of ssh's own about a gateway that has closed its pipe.
+OWN_LINES = re.compile(r"(kex_exchange_identification|ssh_dispatch_run_fatal|banner exchange|Connection )")
 GATEWAY = (
     *("aws", "ssm", "start-session", "--target", "{host}", "--region", "{region}"),
     *("--document-name", "AWS-StartSSHSession", "--parameters", "portNumber=22"),
@@ -65,10 +70,13 @@ class Access:
         """The keys of the host."""
         return self.folder / "known_hosts"
 
-    def ssh(self, *options: str, command: str = "") -> list[str]:
-        """Return the `ssh` command line to the host with a command for its shell, empty for an interactive one."""
+    def ssh(self, *options: str, command: str = "", program: Sequence[str] = ("ssh",)) -> list[str]:
+        """Return the `ssh` command line to the host with a command for its shell, empty for an interactive one.
+
+        `program` is ssh, perhaps with options that those of the file must not override.
+        """
         # After "--", because ssh takes options behind the name of the host, too.
-        return ["ssh", "-F", str(self.config), *options, self.host, *(["--", command] if command else [])]
+        return [*program, "-F", str(self.config), *options, self.host, *(["--", command] if command else [])]
 
 
 def prepare(session: Session) -> Access:
@@ -99,6 +107,40 @@ def prepare(session: Session) -> Access:
         connect = session.client("ec2-instance-connect")
         connect.send_ssh_public_key(InstanceId=host, InstanceOSUser=access.user, SSHPublicKey=public)
     return access
+
+
+def failure(access: Access, said: str) -> RedoxError:
+    """Return the error of an `ssh` that did not connect, from what it and its gateway wrote to stderr."""
+    host = access.host
+    if "IDENTIFICATION HAS CHANGED" in said:
+        return RedoxError(
+            f"{host} has another key than before: the connection may be intercepted",
+            hint=f"if you changed its keys yourself, remove {access.known_hosts} and try again",
+        )
+    if "Host key verification failed" in said:
+        return RedoxError(
+            f"{host} is an unknown host: none of its keys is known here",
+            hint="was it replaced? the same command again finds the new one",
+        )
+    if "Permission denied" in said:
+        return RedoxError(f"{host} refuses the key of {access.user}", hint=_key_hint(access))
+    if of_gateway := [line for line in said.splitlines() if line.strip() and not OWN_LINES.match(line)]:
+        return RedoxError(
+            f"the gateway to {host} has died: {of_gateway[-1]}", hint=f"run it by hand: {shlex.join(access.gateway)}"
+        )
+    return RedoxError(
+        f"{host} does not answer within {CONNECT_TIMEOUT_S} s: {' | '.join(said.split(chr(10))).strip(' |')}",
+        hint="is its sshd running? python -m ops status; a reboot may help: aws ec2 reboot-instances",
+    )
+
+
+def _key_hint(access: Access) -> str:
+    if access.key is not None and access.key.parent == access.folder:
+        return "the AMI needs ec2-instance-connect; or set host.ssh_public_key in deploy.toml, then make apply"
+    return (
+        "host.ssh_public_key of deploy.toml is not your key, or not on the host yet: make apply; "
+        "ssh-add -L shows the keys of your agent"
+    )
 
 
 def host_keys(console: str) -> list[str]:
@@ -152,14 +194,6 @@ def _generated_key(folder: Path) -> Path:
     """Return a key for this host alone. By itself it opens nothing: the host admits it for one minute at a time."""
     path = folder / "key"
     if not path.exists():
-        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - needed once for each host
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415
-
-        key = Ed25519PrivateKey.generate()
-        openssh = serialization.PrivateFormat.OpenSSH
-        public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-        private = key.private_bytes(serialization.Encoding.PEM, openssh, serialization.NoEncryption())
-        write_atomically(folder / "key.pub", public + b" redox_balancer\n")
-        path.touch(mode=0o600)
-        path.write_bytes(private)
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "redox_balancer", "-f", str(path)]
+        subprocess.run(command, check=True)  # noqa: S603 - our own arguments
     return path

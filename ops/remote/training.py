@@ -3,17 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from infra.machine import contract
 from infra.machine.contract import WatchState
-from ops.remote.connect import connect
+from ops.remote.host import RemoteHost
 from ops.session import Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs.heartbeat import Heartbeat, from_record
-
-if TYPE_CHECKING:
-    from ops.remote.host import RemoteHost
 
 STOP_MARGIN_S = 60.0  # beyond the time that a training may take to save
 
@@ -69,7 +66,7 @@ class TrainingState:
         return None if at is None else max(self.now - at, 0.0)
 
 
-def inspect(host: "RemoteHost", run: str = "") -> TrainingState:
+def inspect(host: RemoteHost, run: str = "") -> TrainingState:
     """Inspect the host; an empty name stands for the run that the unit is set to."""
     settings = host.session.settings
     request = {
@@ -121,7 +118,7 @@ def end_training(session: Session) -> int | None:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - not needed for `--help`
 
     try:
-        with connect(session) as host:
+        with RemoteHost(session) as host:
             state = inspect(host)
             if state.unit_active and session.announce(f"end the training of run {state.set_run}, which saves first"):
                 stop_unit(host)
@@ -134,13 +131,13 @@ def end_training(session: Session) -> int | None:
     return step
 
 
-def stop_unit(host: "RemoteHost") -> None:
+def stop_unit(host: RemoteHost) -> None:
     """Stop the unit of the trainer and wait until the training has saved and ended."""
     timeout_s = host.session.settings.limits.stop_timeout_s + STOP_MARGIN_S
     host.run(f"sudo -n systemctl stop {contract.TRAINER}", timeout_s=timeout_s)
 
 
-def last_lines(host: "RemoteHost") -> str:
+def last_lines(host: RemoteHost) -> str:
     """Return the last lines of the training's log, as one line."""
     try:
         output = host.run(f"sudo -n journalctl -u {contract.TRAINER} -n 3 -o cat --no-pager", reads=True)

@@ -43,7 +43,7 @@ def test_a_file_stays_on_one_worker_and_machines_share_one(tmp_path: Path) -> No
 
 
 def test_unit_tests_load_neither_the_aws_stand_in_nor_a_browser() -> None:
-    heavy = {"moto", "werkzeug", "playwright", "docker", "fabric", "aws_cdk"}
+    heavy = {"moto", "werkzeug", "playwright", "docker", "aws_cdk"}
     program = f"""
 import sys
 import pytest

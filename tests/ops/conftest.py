@@ -8,7 +8,6 @@ import pytest
 
 from deployment import assembly, cdk, cloud, settings_file
 from fake_host import INSTANCE, FakeAws, Objects, OpenSession, ReachHost, settings
-from ops.remote.connect import connect
 from ops.remote.host import RemoteHost
 from ops.session import Session
 from s3_stand_in import moto_address, s3
@@ -74,6 +73,6 @@ def reach(open_session: OpenSession) -> Iterator[ReachHost]:
     with ExitStack() as closing:
 
         def reached(*, dry_run: bool = False, **changes: str) -> RemoteHost:
-            return closing.enter_context(connect(open_session(dry_run=dry_run, **changes)))
+            return closing.enter_context(RemoteHost(open_session(dry_run=dry_run, **changes)))
 
         yield reached

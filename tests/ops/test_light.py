@@ -10,8 +10,8 @@ from ops.__main__ import command_names
 
 ROOT = Path(__file__).parents[2]
 OF_INFRA = ("aws_cdk", "constructs", "cdk_nag")
-OF_OPS = ("fabric", "paramiko", "docker")
-HEAVY = ("boto3", "botocore", "fabric", "paramiko", "docker", "torch", "ray", "aws_cdk", "numpy", "moto")
+OF_OPS = ("docker",)
+HEAVY = ("boto3", "botocore", "docker", "torch", "ray", "aws_cdk", "numpy", "moto")
 
 
 def without(blocked: tuple[str, ...], *lines: str) -> subprocess.CompletedProcess[str]:
