@@ -1,4 +1,4 @@
-"""The training host: an auto-scaling group of one over several zones and instance types, empty when idle."""
+"""The training host and its workers: auto-scaling groups over several zones, empty when idle."""
 
 from typing import Any
 
@@ -6,12 +6,13 @@ from aws_cdk import Duration, Tags
 from aws_cdk import aws_autoscaling as autoscaling
 from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from infra.bring_up import Kind, user_data
-from infra.names import BACKUP_TAG, HOST_GROUP, ROOT_DEVICE
+from infra.names import BACKUP_TAG, HOST_GROUP, ROOT_DEVICE, WORKERS_GROUP
 from infra.network import HostNetwork
-from infra.role import host_role
+from infra.role import host_role, machine_role
 from infra.settings import Settings
 from infra.storage import RedoxStorage
 
@@ -19,7 +20,7 @@ GRACE_S = 300  # of a new host, in which failed status checks do not count
 
 
 class TrainingHost(Construct):
-    """Group, launch template and role; what has to outlive a host is in the bucket."""
+    """A group of one, its launch template and role; what has to outlive a host is in the bucket."""
 
     def __init__(
         self,
@@ -59,6 +60,39 @@ class TrainingHost(Construct):
             health_checks=autoscaling.HealthChecks.ec2(grace_period=Duration.seconds(GRACE_S)),
         )
         Tags.of(self.group).add(BACKUP_TAG, "host")
+
+
+class Workers(Construct):
+    """Further machines for actors: a group that the host scales when it starts and stops, and its launch template."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        settings: Settings,
+        network: HostNetwork,
+        storage: RedoxStorage,
+        ami_id: str,
+        topic: sns.Topic,
+    ) -> None:
+        super().__init__(scope, name)
+        spot = ec2.LaunchTemplateSpotOptions() if settings.host.spot else None
+        role = machine_role(self, storage, settings)
+        template = launch_template(
+            self, settings, network, storage, ami_id=ami_id, kind="worker", role=role, spot_options=spot
+        )
+        autoscaling.AutoScalingGroup(
+            self,
+            "Group",
+            auto_scaling_group_name=WORKERS_GROUP,
+            vpc=network.vpc,
+            vpc_subnets=network.subnets,
+            launch_template=template,
+            min_capacity=0,
+            max_capacity=settings.host.workers,  # and no desired one: a deployment starts no workers
+            notifications=[autoscaling.NotificationConfiguration(topic=topic)],
+        )
 
 
 def launch_template(

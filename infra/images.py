@@ -53,8 +53,7 @@ def expiry(settings: Settings, made: datetime) -> str:
     return f"{made + timedelta(days=settings.backup.image_days):%Y-%m-%d}"
 
 
-def ours(ec2: Any, call: str, key: str) -> list[dict[str, Any]]:
-    """Return all images or snapshots of this account that have the tag of hosts."""
-    owners = {"OwnerIds" if key == "Snapshots" else "Owners": ["self"]}
-    pages = ec2.get_paginator(call).paginate(Filters=[{"Name": "tag-key", "Values": [BACKUP_TAG]}], **owners)
-    return [found for page in pages for found in page[key]]
+def ours(ec2: Any) -> list[dict[str, Any]]:
+    """Return all images of this account that have the tag of hosts."""
+    tagged = [{"Name": "tag-key", "Values": [BACKUP_TAG]}]
+    return list(ec2.get_paginator("describe_images").paginate(Filters=tagged, Owners=["self"]).search("Images"))

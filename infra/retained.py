@@ -28,14 +28,14 @@ def retained(settings: Settings, deployed: Deployed, client: Callable[[str], Any
     """List the retained resources; `client` returns the client of an AWS service."""
     price = settings.price
     pages = client("s3").get_paginator("list_object_versions").paginate(Bucket=deployed.bucket)
-    objects = sum(version["Size"] for page in pages for version in page.get("Versions", [])) / GIB
+    objects = sum(pages.search("Versions[].Size")) / GIB
     repository = deployed.repository.partition("/")[2]
     pages = client("ecr").get_paginator("describe_images").paginate(repositoryName=repository)
-    layers = sum(image["imageSizeInBytes"] for page in pages for image in page["imageDetails"]) / GIB
+    layers = sum(pages.search("imageDetails[].imageSizeInBytes")) / GIB
     return [
         RetainedResource("bucket", f"s3://{deployed.bucket}", objects, objects * price.bucket_gib_month_usd),
         RetainedResource("repository", deployed.repository, layers, layers * price.repository_gib_month_usd),
-        *(_image(settings, image) for image in images.ours(client("ec2"), "describe_images", "Images")),
+        *(_image(settings, image) for image in images.ours(client("ec2"))),
     ]
 
 

@@ -80,6 +80,12 @@ class WatchState:
     damaged: bool = False  # whether a damaged ledger was set aside
     alarms: list[str] = field(default_factory=list)  # problems of the watch itself, one line each
 
+    @property
+    def months(self) -> dict[str, float]:
+        """Seconds of host time by month, whether or not the ledger holds them."""
+        saved, unsaved = self.saved, self.unsaved
+        return {month: saved.get(month, 0.0) + unsaved.get(month, 0.0) for month in saved | unsaved}
+
     @classmethod
     def read(cls, path: Path = WATCH_STATE) -> Self | None:
         """Return the recorded state, None where there is none."""

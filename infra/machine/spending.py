@@ -43,14 +43,14 @@ class SpendingLedger:
         try:
             found = self.store.get(LEDGER)
             state.saved = self._read(found)
-            content = json.dumps(_sum(state.saved, state.unsaved)).encode()
+            content = json.dumps(state.months).encode()
             self.store.put(LEDGER, content, replaces=found)  # a host that ends and its replacement may both count
         except OSError as error:
             self.alarm = f"the ledger {LEDGER} cannot be kept, host time counts in memory: {error}"
         else:
-            state.saved, state.unsaved = _sum(state.saved, state.unsaved), {}
+            state.saved, state.unsaved = state.months, {}
             self.alarm = f"{DAMAGED} was set aside: earlier spending is unknown" if state.damaged else ""
-        return _sum(state.saved, state.unsaved)[month]
+        return state.months[month]
 
     def _read(self, found: Found | None) -> Months:
         """Return the months of the ledger; what was known of them where it is missing or damaged."""
@@ -65,7 +65,3 @@ class SpendingLedger:
         self.store.put(DAMAGED, found.content, replaces=self.store.get(DAMAGED))
         self.state.damaged = True
         return self.state.saved
-
-
-def _sum(one: Months, other: Months) -> Months:
-    return {month: one.get(month, 0.0) + other.get(month, 0.0) for month in one | other}

@@ -40,7 +40,7 @@ class HostImage:
 
 def host_images(session: Session) -> list[HostImage]:
     """Return all images of hosts, newest first."""
-    found = map(HostImage.from_answer, images.ours(session.client("ec2"), "describe_images", "Images"))
+    found = map(HostImage.from_answer, images.ours(session.client("ec2")))
     return sorted(found, key=lambda image: image.made_at, reverse=True)
 
 

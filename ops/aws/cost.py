@@ -64,12 +64,10 @@ def this_month(session: Session) -> Spending:
 
 def ledger(session: Session) -> Mapping[str, float]:
     """Return the seconds of host time by month; a RedoxError if they cannot be read."""
-    s3 = session.client("s3")
+    found = session.bucket.get(LEDGER)
     try:
-        months = json.loads(s3.get_object(Bucket=session.deployed.bucket, Key=LEDGER)["Body"].read())
+        months = json.loads(found.content) if found else {}
         return {str(month): float(seconds) for month, seconds in months.items()}
-    except s3.exceptions.NoSuchKey:
-        return {}
     except (ValueError, TypeError, AttributeError) as error:
         hint = "the host's watch sets it aside; make logs OPS_OPTIONS='--of host' shows its alarms"
         raise RedoxError(f"{LEDGER} in the bucket is damaged", hint=hint) from error

@@ -66,12 +66,13 @@ def wait_until_set_up(session: Session) -> None:
 
     A host whose bring-up fails is replaced, so the id may change meanwhile.
     """
-    deadline, s3 = time.monotonic() + SET_UP_TIMEOUT_S, session.client("s3")
+    deadline = time.monotonic() + SET_UP_TIMEOUT_S
     autoscaling, told = session.client("autoscaling"), ""
     while time.monotonic() < deadline:
         session.forget_deployed()
         deployed = session.deployed
-        outcome = _outcome(s3, deployed.bucket)
+        found = session.bucket.get(contract.OUTCOME)
+        outcome: dict[str, Any] = json.loads(found.content) if found else {}  # of the last bring-up
         done = deployed.instance_id and outcome.get("instance") == deployed.instance_id and not outcome["failures"]
         if done and is_online(session):
             return
@@ -109,12 +110,3 @@ def ensure(session: Session) -> None:
             told = True
         time.sleep(POLL_S)
     raise RedoxError("the host is set to end, and does not", hint="make stop ends it; the job waits in the queue")
-
-
-def _outcome(s3: Any, bucket: str) -> dict[str, Any]:
-    """Return the outcome of the last bring-up, empty if there was none."""
-    try:
-        found: dict[str, Any] = json.loads(s3.get_object(Bucket=bucket, Key=contract.OUTCOME)["Body"].read())
-    except s3.exceptions.NoSuchKey:
-        return {}
-    return found

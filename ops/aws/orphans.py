@@ -39,16 +39,10 @@ def find_orphans(session: Session) -> list[Orphan]:
 
     def tagged(operation: str, key: str, **options: Any) -> list[Resource]:
         # One of three tags is enough, and AWS combines filters by AND: so they are applied here.
-        pages = ec2.get_paginator(operation).paginate(**options)
-        return [each for page in pages for each in page[key] if ours(each)]
+        return [each for each in ec2.get_paginator(operation).paginate(**options).search(key) if ours(each)]
 
-    instances = [
-        each
-        for page in ec2.get_paginator("describe_instances").paginate()
-        for reservation in page["Reservations"]
-        for each in reservation["Instances"]
-        if ours(each) and each["State"]["Name"] not in TERMINATED
-    ]
+    instances = tagged("describe_instances", "Reservations[].Instances[]")
+    instances = [each for each in instances if each["State"]["Name"] not in TERMINATED]
     members = {each["InstanceId"] for each in instances if _is_member(each, deployed)}
     images = tagged("describe_images", "Images", Owners=["self"])
     addresses = [each for each in ec2.describe_addresses()["Addresses"] if ours(each)]

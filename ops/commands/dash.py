@@ -1,6 +1,7 @@
 """`make dash`: TensorBoard and Ray's dashboard of the host in a local browser."""
 
 import os
+import shlex
 import socket
 import sys
 import webbrowser
@@ -15,6 +16,7 @@ from ops.session import CommandResult, Session
 from redox_balancer.errors import RedoxError
 
 EXAMPLE = "Example: python -m ops dash --no-browser"
+BOARD, BOARD_LIFETIME = "redox-tensorboard", "12h"
 GET_TOKEN = f"sudo docker exec {contract.TRAINER} ray get-auth-token"  # not run here: a token belongs in no log
 
 
@@ -33,8 +35,7 @@ def dash(
         shown = ", ".join(map(str, remote.values()))
         if not session.announce(f"run TensorBoard on {host.name} and forward ports {shown}"):
             return CommandResult({"pages": {}})
-        request = {"image": state.image, "runs": container.experiments, "port": str(ports.tensorboard)}
-        host.script("tensorboard", request)
+        host.run(_tensorboard(state.image, container.experiments, ports.tensorboard), shown="TensorBoard's container")
         local = {name: _free_port(port) for name, port in remote.items()}
         pages = {name: f"http://127.0.0.1:{port}/" for name, port in local.items()}
         forwards = [f"{local[name]}:127.0.0.1:{port}" for name, port in remote.items()]
@@ -53,6 +54,21 @@ def dash(
             except KeyboardInterrupt:
                 return CommandResult({"pages": pages})
         raise RedoxError(f"the connection to {host.name} was lost", hint="repeat the command to connect again")
+
+
+def _tensorboard(image: str, runs: str, port: int) -> str:
+    """Return the command that runs TensorBoard in a container that stops by itself, unless one is running."""
+    isolated = ["--read-only", "--tmpfs=/tmp:size=100m", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
+    mounts = [f"--volume={runs}:{runs}:ro", f"--publish=127.0.0.1:{port}:{port}"]
+    options = ["--detach", "--rm", "--pull=never", "--name", BOARD, *isolated, *mounts, "--entrypoint=tini"]
+    within = "0.0.0.0"  # noqa: S104 - within the container
+    program = ["timeout", BOARD_LIFETIME, "tensorboard", "--logdir", runs, "--host", within, "--port", str(port)]
+    start = shlex.join(["sudo", "-n", "docker", "run", *options, image, "--", *program])
+    # What is neither running nor gone was left by a loss of power.
+    return (
+        f"sudo -n docker top {BOARD} >/dev/null 2>&1 || "
+        f"{{ sudo -n docker rm --force {BOARD} >/dev/null 2>&1; {start}; }}"
+    )
 
 
 def _free_port(port: int) -> int:

@@ -58,10 +58,11 @@ def as_data(report: HealthReport, settings: Settings) -> dict[str, Any]:
     if state is None:
         return data
     month = time.strftime("%Y-%m", time.gmtime(state.now))
+    months = state.watch.months if state.watch else {}
     stop_at = idle_stop_at(state, settings.host.idle_minutes)
     return {
         **data,
-        "month_usd": cost_of_seconds(settings, state.month_seconds.get(month, 0.0)),
+        "month_usd": cost_of_seconds(settings, months.get(month, 0.0)),
         "start_usd": cost_of_seconds(settings, state.uptime_s),
         "idle_stop_at": stop_at,
         "idle_stop_in_s": None if stop_at is None else max(stop_at - state.now, 0.0),

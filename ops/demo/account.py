@@ -14,7 +14,7 @@ from infra.names import DASHED, LOG_GROUP, STORAGE, TRAINING
 from infra.settings import FILE, VARIABLE, Settings
 from ops.aws.orphans import ADDRESS_USD_HOUR, HOURS_PER_MONTH, find_orphans
 from ops.demo import settings as story_settings
-from ops.demo.stage import RUN
+from ops.demo.settings import RUN
 from ops.demo.terminal import Terminal
 from ops.remote.host import RemoteHost
 from ops.remote.training import inspect
@@ -64,7 +64,7 @@ def plan(of: Settings) -> list[tuple[str, int, float]]:
 class AccountStage:
     """The account of the user's login; what is left after the clean-up is in `left`."""
 
-    timeout_s, poll_s = 1_800.0, 10.0
+    timeout_s, poll_s = 1_800.0, 10.0  # of every wait
 
     def __init__(self, session: Session, folder: Path, image: str) -> None:
         self.settings, self.left, self._session, self._image = session.settings, list[str](), session, image
@@ -100,12 +100,12 @@ class AccountStage:
         terminal.python("infra.deploy", "--require-approval", "never", "--method", "direct")
 
     def image(self, terminal: Terminal) -> tuple[str, ...]:
-        """Name the given image, or leave it to `train-remote`."""
+        """Return the options of `train-remote` that name the given image, or leave it to that."""
         del terminal
         return ("--image", self._image) if self._image else ()
 
     def heartbeat(self, host: str) -> Heartbeat | None:
-        """Read it through Systems Manager."""
+        """Read the heartbeat of the run through Systems Manager; None if there is none."""
         self._session.forget_deployed()
         try:
             with RemoteHost(self._session) as remote:
@@ -114,14 +114,14 @@ class AccountStage:
             return None  # a host that is being set up
 
     def lose(self, host: str) -> str:
-        """Terminate its instance."""
+        """Terminate the instance of a host, and return how it was lost."""
         self.client("autoscaling").terminate_instance_in_auto_scaling_group(
             InstanceId=host, ShouldDecrementDesiredCapacity=False
         )
         return "its instance was terminated"
 
     def idle(self, host: str) -> None:
-        """Nothing: it is waited for."""
+        """Let the time pass after which an idle host ends itself: it is waited for."""
 
     def results(self) -> dict[str, Any]:
         """Return nothing beyond the steps."""
@@ -147,7 +147,7 @@ class AccountStage:
 
     def _delete_images(self) -> None:
         ec2 = self.client("ec2")
-        for image in images.ours(ec2, "describe_images", "Images"):
+        for image in images.ours(ec2):
             ec2.deregister_image(ImageId=image["ImageId"], DeleteAssociatedSnapshots=True)
 
     def _delete_storage(self) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 from infra.container import at_most
 from infra.settings import FILE, Settings, load
-from ops.demo.stage import RUN
 from ops.simulator.host import free_port
 from redox_balancer.bench.advice import rented_hosts
 from redox_balancer.errors import RedoxError
 
+RUN = "demo"  # the first run of the story
 # Updates of about a second even on a busy machine: a checkpoint can only be written between two of them.
 LOCK_S = 20  # for which the lock of a killed trainer is respected
 TRAIN_OPTIONS = ("--envs-per-actor", 8, "--rollout-length", 8, "--batch-size", 64, "--remote-lock-s", LOCK_S)

@@ -13,7 +13,7 @@ from infra.machine import contract
 from infra.names import STORAGE
 from infra.settings import ROOT, VARIABLE
 from ops.demo import settings as demo_settings
-from ops.demo.stage import RUN
+from ops.demo.settings import RUN
 from ops.demo.terminal import Terminal
 from ops.simulator.aws import ACCOUNT, REGION, stand_in
 from ops.simulator.host import SimulatedHost, require
@@ -83,7 +83,10 @@ class StandInStage:
         terminal.python("infra.deploy", "--require-approval", "never", "--method", "direct", "--app", assembly)
 
     def image(self, terminal: Terminal) -> tuple[str, ...]:
-        """Build the image in the simulated repository: a real one takes an engine here and 420 MB of wheels."""
+        """Build the image in the simulated repository, and return the options of `train-remote` that name it.
+
+        A real one takes an engine here and 420 MB of wheels.
+        """
         found = self.client("cloudformation").describe_stacks(StackName=STORAGE)["Stacks"][0]["Outputs"]
         (repository,) = (each["OutputValue"] for each in found if each["OutputKey"] == "RepositoryUri")
         command = [sys.executable, "-I", DOCKER, "build", "--tag", f"{repository}:latest", str(ROOT)]
@@ -93,18 +96,18 @@ class StandInStage:
         return "--image", f"{repository}:latest"
 
     def heartbeat(self, host: str) -> Heartbeat | None:
-        """Read it from the disk of the host."""
+        """Read the heartbeat of the run from the disk of the host; None if there is none."""
         return read_heartbeat(self.machines.host(host).disk / "data" / "experiments" / RUN)
 
     def lose(self, host: str) -> str:
-        """Cut its power, while its zone has no capacity left."""
+        """Cut the power of a host while its zone has no capacity left, and return how it was lost."""
         zone = self.machines.zone(host)
         self.aws.set_account(refusals={zone: NO_CAPACITY})
         self.machines.host(host).kill()
         return f"kill -9, and {zone} has no capacity left"
 
     def idle(self, host: str) -> None:
-        """Skip an hour."""
+        """Skip the time after which an idle host ends itself."""
         skip_an_hour(self.machines.host(host))
 
     def results(self) -> dict[str, Any]:

@@ -11,18 +11,23 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union
 
 from infra.bucket import OperatorBucket
 from infra.machine.contract import QUEUE
 from infra.machine.jobs import Queue
 from infra.names import HOST_GROUP, STORAGE, TRAINING
-from ops.demo.settings import TRAIN_OPTIONS
-from ops.demo.stage import RUN, Stage
+from ops.demo.settings import RUN, TRAIN_OPTIONS
 from ops.demo.terminal import Terminal
 from redox_balancer.errors import RedoxError
 from redox_balancer.runs.heartbeat import Heartbeat
 from redox_balancer.runs.signals import stop_signals
+
+if TYPE_CHECKING:
+    from ops.demo.account import AccountStage
+    from ops.demo.stand_in import StandInStage
+
+Stage = Union["StandInStage", "AccountStage"]  # once entered, it is left whatever happens, and nothing runs any more
 
 EPISODES = 100  # of each mean in the report
 RESUMING = re.compile(r"resuming \S+ at step ([\d,]+)")

@@ -53,14 +53,6 @@ class TrainingState:
         """State and result of the unit of the trainer."""
         return f"{self.unit.get('ActiveState')} ({self.unit.get('Result')})"
 
-    @property
-    def month_seconds(self) -> Mapping[str, float]:
-        """Seconds of host time by month, including those that the watch could not write to the ledger."""
-        if self.watch is None:
-            return {}
-        saved, unsaved = self.watch.saved, self.watch.unsaved
-        return {month: saved.get(month, 0.0) + unsaved.get(month, 0.0) for month in {*saved, *unsaved}}
-
     def age_s(self, at: float | None) -> float | None:
         """Seconds since a Unix time, by the host's clock."""
         return None if at is None else max(self.now - at, 0.0)

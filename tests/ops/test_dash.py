@@ -19,7 +19,7 @@ def test_pages_of_the_host_are_forwarded_until_ctrl_c(
     session = open_session()
     port = session.settings.ports.tensorboard
     # The host shares our loopback interface: its port is in use here, and another local one is forwarded.
-    host.program("docker", "#!/bin/sh\ntest $1 != inspect || echo true\n")
+    host.program("docker", "#!/bin/sh\necho $@ >>/run/pages/docker\n[ $1 != top ]\n")
     host.run("mkdir -p /run/pages && echo 'learning curves' >/run/pages/page")
     host.run(f"cd /run/pages && exec python3 -m http.server --bind 127.0.0.1 {port} >/dev/null 2>&1 &")
     wait_until(lambda: answers(f"http://127.0.0.1:{port}/page", []))
@@ -38,6 +38,9 @@ def test_pages_of_the_host_are_forwarded_until_ctrl_c(
     result = dash(session, browser=False)
     assert result is not None
     assert pages == ["learning curves\n"]
+    started = host.run("cat /run/pages/docker").splitlines()
+    assert [line.split()[0] for line in started] == ["top", "rm", "run"]
+    assert f"--publish=127.0.0.1:{port}:{port}" in started[-1]
     assert result.data["pages"]["TensorBoard"] != f"http://127.0.0.1:{port}/"
     host.run("pkill -f [h]ttp.server")
 
