@@ -2,21 +2,17 @@
 
 import argparse
 import sys
-from contextlib import suppress
 from functools import partial
-
-from botocore.exceptions import WaiterError
 
 from infra.bring_up import LIBRARY, files, key, upload
 from infra.commands import run, say, without_snapshot
-from infra.deployed import client, find
+from infra.deployed import client, find, run_on_host
 from infra.images import take_before
 from infra.machine.contract import LOG
 from infra.settings import Settings
 from redox_balancer.errors import RedoxError
 
 TIMEOUT_S = 1_800
-POLL_S = 2
 RUNNING = ("Pending", "InProgress", "Delayed")
 
 
@@ -38,19 +34,9 @@ def apply(settings: Settings, *, dry_run: bool, snapshot: bool = True) -> int:
         say("the setup is in the bucket; the next host starts with it")
         return 0
     commands = [f"/{LIBRARY}/fetch apply || {{ tail -n 20 {LOG}; exit 1; }}", f"tail -n 1 {LOG}"]
-    ssm = client(settings, "ssm")
-    sent = ssm.send_command(
-        InstanceIds=[host],
-        DocumentName="AWS-RunShellScript",
-        Comment="redox_balancer: make apply",
-        Parameters={"commands": ["set -e", *commands], "executionTimeout": [str(TIMEOUT_S)]},
-    )["Command"]["CommandId"]
-    say(f"sent to {host}, waiting for it to finish")
-    invocation = {"CommandId": sent, "InstanceId": host}
-    with suppress(WaiterError):  # which tells less than the answer
-        config = {"Delay": POLL_S, "MaxAttempts": TIMEOUT_S // POLL_S}
-        ssm.get_waiter("command_executed").wait(**invocation, WaiterConfig=config)
-    answer = ssm.get_command_invocation(**invocation)
+    say(f"sending it to {host}, and waiting for it to finish")
+    ssm, script = client(settings, "ssm"), ["set -e", *commands]
+    answer = run_on_host(ssm, host, script, "make apply", timeout_s=TIMEOUT_S)
     if answer["Status"] in RUNNING:
         hint = "is it running, and online?"
         raise RedoxError(f"{host} has not finished the setup within {TIMEOUT_S} s", hint=hint)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from infra.settings import ROOT, Settings
 from redox_balancer.errors import RedoxError
 
 CDK = ROOT / "node_modules" / ".bin" / "cdk"
+POLL_S = 2  # of commands on the host
 # Lifecycle states of instances that leave their group.
 ENDING = ("Terminating", "Terminating:Wait", "Terminating:Proceed", "Terminated")
 
@@ -99,6 +101,24 @@ def _asked(call: Callable[..., Any], **what: str) -> Any:
     raise RedoxError(
         f"AWS does not answer: {problem}", hint="aws sts get-caller-identity shows whether your credentials work"
     ) from problem
+
+
+def run_on_host(ssm: Any, host: str, commands: Sequence[str], purpose: str, *, timeout_s: int) -> dict[str, Any]:
+    """Have Systems Manager run commands on a host as root; return their invocation, ended or not within the time."""
+    from botocore.exceptions import WaiterError  # noqa: PLC0415 - as above
+
+    sent = ssm.send_command(
+        InstanceIds=[host],
+        DocumentName="AWS-RunShellScript",
+        Comment=f"redox_balancer: {purpose}",
+        Parameters={"commands": list(commands), "executionTimeout": [str(timeout_s)]},
+    )["Command"]["CommandId"]
+    invocation = {"CommandId": sent, "InstanceId": host}
+    with suppress(WaiterError):  # which tells less than the answer
+        config = {"Delay": POLL_S, "MaxAttempts": timeout_s // POLL_S}
+        ssm.get_waiter("command_executed").wait(**invocation, WaiterConfig=config)
+    answer: dict[str, Any] = ssm.get_command_invocation(**invocation)
+    return answer
 
 
 def cdk(arguments: Sequence[str], *, to_stderr: bool = False) -> int:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,28 +54,18 @@ class Watch:
             recorded = WatchState()
         self._path, self._state, self._ledger = state, recorded, SpendingLedger(store, recorded)
 
-    def decide(
-        self,
-        *,
-        uptime_s: float,
-        now: float,
-        unhealthy: bool = False,
-        notice: bool = False,
-        failed: bool = False,
-        awake_at: float | None = None,
-    ) -> StopDecision:
+    def decide(self, seen: HostState, *, now: float, awake_at: float | None = None) -> StopDecision:
         """Count the time since the last round, decide, and record the state.
 
-        `uptime_s` are seconds since boot, `now` is Unix time; `unhealthy`, `notice` and `failed` are as in
-        `HostState`.
-        `awake_at` is when a person last asked to keep the host awake, None if nobody did.
+        Idle time and spending are added to what was seen of the host. `now` is Unix time, and `awake_at` when a
+        person last asked to keep the host awake, None if nobody did.
         """
-        state = self._state
+        state, uptime_s = self._state, seen.uptime_s
         # The first round counts from boot: that time costs as much as any other.
         seconds, state.counted_s = max(uptime_s - state.counted_s, 0.0), uptime_s
         month = time.strftime("%Y-%m", time.gmtime(now))
         spent_usd = self._ledger.add(seconds, month) * self._usd_per_s
-        state.failed = failed
+        state.failed = seen.failed
         state.idle_since_s = contract.idle_since(
             state.idle_since_s,
             uptime_s=uptime_s,
@@ -82,17 +73,7 @@ class Watch:
             awake_s=None if awake_at is None else now - awake_at,
         )
         self._record()
-        return decide(
-            HostState(
-                uptime_s=uptime_s,
-                idle_since_s=state.idle_since_s,
-                failed=failed,
-                spent_usd=spent_usd,
-                unhealthy=unhealthy,
-                notice=notice,
-            ),
-            self._rules,
-        )
+        return decide(replace(seen, idle_since_s=state.idle_since_s, spent_usd=spent_usd), self._rules)
 
     def _record(self) -> None:
         """Record the state, and log alarms that came or went."""
@@ -187,14 +168,8 @@ def main() -> int:
     queue = HostQueue(aws, Path(settings["container.data"]) / runs, lambda run: store_log(aws, runs, run))
     while True:
         notice = spot and spot_notice()
-        decision = watch.decide(
-            uptime_s=uptime(),
-            now=time.time(),
-            unhealthy=unhealthy(),
-            notice=notice,
-            failed=queue.failed(),
-            awake_at=awake_at(),
-        )
+        seen = HostState(uptime_s=uptime(), unhealthy=unhealthy(), notice=notice, failed=queue.failed())
+        decision = watch.decide(seen, now=time.time(), awake_at=awake_at())
         ending = act(decision, aws, queue) or ending
         wait_until = uptime() + ROUND_S
         while uptime() < wait_until and not (spot and not notice and spot_notice()):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra import images
@@ -153,11 +154,7 @@ class AccountStage:
     def _delete_storage(self) -> None:
         s3 = self.client("s3")
         if f"bucket {self._bucket}" in self._names():
-            for page in s3.get_paginator("list_object_versions").paginate(Bucket=self._bucket):
-                found = [*page.get("Versions", []), *page.get("DeleteMarkers", [])]
-                objects = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
-                if objects:
-                    s3.delete_objects(Bucket=self._bucket, Delete={"Objects": objects})
+            boto3.resource("s3").Bucket(self._bucket).object_versions.delete()
         for delete, what in (
             (s3.delete_bucket, {"Bucket": self._bucket}),
             (self.client("ecr").delete_repository, {"repositoryName": self._repository, "force": True}),
@@ -187,8 +184,8 @@ class AccountStage:
             ("ecr", "describe_repositories", "repositories", "repositoryName", "repository"),
             ("logs", "describe_log_groups", "logGroups", "logGroupName", "log"),
         ):
-            pages = self.client(service).get_paginator(operation).paginate()
-            found |= {f"{kind} {each[name]}" for page in pages for each in page[key]}
+            names = self.client(service).get_paginator(operation).paginate().search(f"{key}[].{name}")
+            found |= {f"{kind} {each}" for each in names}
         return found & {*ours, f"repository {self._repository}"}
 
     def _found(self) -> Iterator[str]:

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import platformdirs
 
+from infra.deployed import run_on_host
 from ops.session import Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_atomically
 
 CONNECT_TIMEOUT_S = 20
+KEYS_TIMEOUT_S = 30
 FAILED = 255  # exit code of ssh itself
 # Lines of ssh's own about a gateway that has closed its pipe.
 OWN_LINES = re.compile(r"(kex_exchange_identification|ssh_dispatch_run_fatal|banner exchange|Connection )")
@@ -169,16 +171,10 @@ def _known_hosts(session: Session) -> str:
 def _keys_from_systems_manager(session: Session) -> list[str]:
     if session.dry_run:
         return []
+    commands = ["cat /etc/ssh/ssh_host_*_key.pub"]
     ssm = session.client("ssm")
-    sent = ssm.send_command(
-        InstanceIds=[session.instance_id],
-        DocumentName="AWS-RunShellScript",
-        Comment="redox_balancer: keys of the host",
-        Parameters={"commands": ["cat /etc/ssh/ssh_host_*_key.pub"]},
-    )["Command"]
-    invocation = {"CommandId": sent["CommandId"], "InstanceId": session.instance_id}
-    ssm.get_waiter("command_executed").wait(**invocation, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
-    return HOST_KEY.findall(ssm.get_command_invocation(**invocation)["StandardOutputContent"])
+    answer = run_on_host(ssm, session.instance_id, commands, "keys of the host", timeout_s=KEYS_TIMEOUT_S)
+    return HOST_KEY.findall(answer["StandardOutputContent"])
 
 
 def _own_key(public: str) -> Path | None:

@@ -10,7 +10,7 @@ import pytest
 from infra.machine import watch
 from infra.machine.aws import Aws, Found
 from infra.machine.contract import FRESH_S, HEARTBEAT, LEDGER, WatchState
-from infra.machine.decisions import HostAction, StopDecision
+from infra.machine.decisions import HostAction, HostState, StopDecision
 from infra.machine.heartbeats import training
 from infra.machine.spending import DAMAGED
 from infra.machine.watch import Watch, unhealthy
@@ -81,7 +81,8 @@ class Host:
         (self.run / HEARTBEAT).write_text(json.dumps({"written_at": self.now - age_s, "status": status}))
 
     def round(self, *, awake_at: float | None = None, failed: bool = False) -> HostAction:
-        return self.watch.decide(uptime_s=self.uptime_s, now=self.now, failed=failed, awake_at=awake_at).action
+        seen = HostState(uptime_s=self.uptime_s, failed=failed)
+        return self.watch.decide(seen, now=self.now, awake_at=awake_at).action
 
     def minutes(
         self, count: int, *, training: bool, awake_at: float | None = None, failed: bool = False

@@ -12,7 +12,7 @@ import pytest
 from fake_host import DEPLOYED, INSTANCE, FakeAws, OpenSession, ReachHost
 from infra.bucket import OperatorBucket
 from infra.machine import contract
-from infra.machine.decisions import HostAction
+from infra.machine.decisions import HostAction, HostState
 from infra.machine.jobs import Job, change
 from infra.machine.watch import Watch
 from ops import health as health_rules
@@ -171,7 +171,7 @@ def test_the_shown_deadline_is_the_moment_at_which_the_watch_stops_the_host(
     def decision(now: float) -> HostAction:
         uptime_s = now - (state.now - state.uptime_s)
         watch = restarted_watch(training_host.ssh, tmp_path, uptime_s=uptime_s)
-        return watch.decide(uptime_s=uptime_s, now=now, failed=failed, awake_at=state.awake_at).action
+        return watch.decide(HostState(uptime_s=uptime_s, failed=failed), now=now, awake_at=state.awake_at).action
 
     assert decision(shown - 1.0) is HostAction.WARN
     assert decision(shown + 0.01) is HostAction.STOP_HOST
