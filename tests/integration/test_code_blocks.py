@@ -1,4 +1,4 @@
-"""The code blocks of README and pages run as they stand, those of a page in one folder and in their order.
+"""The code blocks of README and pages run as they stand, in one folder and in the order of the pages.
 
 What cannot run here is listed with the reason, and its arguments are read as the command reads them.
 """
@@ -88,26 +88,32 @@ def test_arguments_of_commands_that_do_not_run_can_be_read(tmp_path: Path, monke
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run that pages call experiments/first, trained for fewer steps."""
-    folder = tmp_path_factory.mktemp("first") / "run"
-    succeeded("train", "--timesteps", 2_000, "--num-actors", 0, "--checkpoint-dir", folder)
-    return folder
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the blocks run: with experiments/first, trained for fewer steps, and with a library of the reader's."""
+    made = tmp_path_factory.mktemp("reader")
+    succeeded("train", "--timesteps", 2_000, "--num-actors", 0, "--checkpoint-dir", made / "experiments/first")
+    shutil.copy(packaged("enzymes.toml"), made / "more.toml")
+    (made / "docs").mkdir()
+    return made
+
+
+@pytest.fixture(scope="module")
+def seen() -> set[str]:
+    """Command lines that ran: pages repeat some, and the answer would be the same."""
+    return set()
 
 
 @pytest.mark.parametrize("page", sorted({part.page for part in PARTS if not part.reason}))
-def test_the_blocks_of_a_page_run_in_their_order(page: str, first: Path, tmp_path: Path) -> None:
-    shutil.copytree(first, tmp_path / "experiments/first")
-    shutil.copy(packaged("enzymes.toml"), tmp_path / "more.toml")
-    (tmp_path / "docs").mkdir()
+def test_the_blocks_of_a_page_run_in_their_order(page: str, folder: Path, seen: set[str]) -> None:
     for part in PARTS:
-        if part.page != page or part.reason:
+        if part.page != page or part.reason or part.text in seen:
             continue
+        seen.add(part.text)
         if part.language == "python":
-            answer = python(part.text, cwd=tmp_path / EXPORTED.get(page, "."))
+            answer = python(part.text, cwd=folder / EXPORTED.get(page, "."))
         else:
             program, *arguments = shlex.split(part.text, comments=True)
             assert program == "redox", part.text
-            answer = redox(*arguments, cwd=tmp_path)
+            answer = redox(*arguments, cwd=folder)
         assert answer.returncode == 0, f"{part.text}\n{answer.stderr}"
         assert answer.stdout, part.text
