@@ -40,7 +40,7 @@ COMMANDS = {
     ),
     "report": (
         "report:report",
-        "Write the report of a run: learning curve, policy, random and best constructs, and their analysis.",
+        "Write the report of a run: designs, Pareto fronts, policy, random and best constructs, learning curve.",
     ),
     "evaluate": (
         "evaluate:evaluate",
