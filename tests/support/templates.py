@@ -29,6 +29,7 @@ VARIANTS: dict[str, list[tuple[str, str]]] = {
     "everything": [
         ("spot = false", "spot = true"),
         ("workers = 0", "workers = 9"),
+        ('image_build = "here"', 'image_build = "cloud"'),
         ('ssh_public_key = ""', f'ssh_public_key = "ssh-rsa {KEY} somebody@somewhere"'),
     ],
     "elsewhere": [
