@@ -63,6 +63,8 @@ pip.write_text("#!/bin/sh\\ntouch build/wheelhouse/torch-2+cpu-any.whl\\n")
 pip.chmod(0o755)
 """
 BUILDS = """\
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell in the background ignores
 from infra.settings import load
 from ops.remote import cloud_build
 from ops.session import Session
