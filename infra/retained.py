@@ -28,10 +28,10 @@ def retained(settings: Settings, deployed: Deployed, client: Callable[[str], Any
     """List the retained resources; `client` returns the client of an AWS service."""
     price = settings.price
     pages = client("s3").get_paginator("list_object_versions").paginate(Bucket=deployed.bucket)
-    objects = sum(pages.search("Versions[].Size")) / GIB
+    objects = sum(filter(None, pages.search("Versions[].Size"))) / GIB
     repository = deployed.repository.partition("/")[2]
     pages = client("ecr").get_paginator("describe_images").paginate(repositoryName=repository)
-    layers = sum(pages.search("imageDetails[].imageSizeInBytes")) / GIB
+    layers = sum(filter(None, pages.search("imageDetails[].imageSizeInBytes"))) / GIB
     return [
         RetainedResource("bucket", f"s3://{deployed.bucket}", objects, objects * price.bucket_gib_month_usd),
         RetainedResource("repository", deployed.repository, layers, layers * price.repository_gib_month_usd),

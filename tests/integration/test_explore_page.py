@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import psutil
 import pytest
 from playwright.sync_api import Browser
 
@@ -284,32 +283,6 @@ def test_the_link_is_copied(seen: Explored) -> None:
     seen.page.get_by_role("button", name="Copy link").click()
     seen.page.locator("[aria-live=polite]").filter(has_text="copied").wait_for()
     assert seen.page.evaluate("navigator.clipboard.readText()") == seen.page.url
-
-
-ACTIONS = """async ([from, to]) => {
-  const range = document.querySelector('[data-bound="EX_glc__D_e uptake"] input[type=range]');
-  for (let n = from; n < to; n++) {
-    if (n % 20 == 10) document.querySelector('.put-in').click();
-    else if (n % 20 == 0) document.querySelector('.undo').click();
-    else { range.value = (n % 193) / 193; range.dispatchEvent(new Event('input')); }
-    await new Promise(done => setTimeout(done, 5));
-  }
-}"""
-
-
-def test_a_thousand_actions_leak_nothing(chromium: Browser, tmp_path: Path) -> None:
-    with served(cwd=tmp_path) as (address, server), opened(chromium, address) as seen:
-        seen.settle(ExploreState())
-        inspector, used = seen.page.context.new_cdp_session(seen.page), []
-        for first, last in ((0, 700), (700, 1700)):  # the first ones fill what is remembered
-            seen.page.evaluate(ACTIONS, [first, last])
-            seen.settle()
-            inspector.send("HeapProfiler.collectGarbage")
-            heap = seen.page.evaluate("performance.memory.usedJSHeapSize")
-            used.append((psutil.Process(server.pid).memory_full_info().uss, heap))
-        warm, after = used
-        assert after[0] - warm[0] < 15e6, used
-        assert after[1] - warm[1] < 3e6, used
 
 
 def test_a_run_is_shown_and_followed(chromium: Browser, short_run: Path, tmp_path: Path) -> None:

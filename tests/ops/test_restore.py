@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from deployment import Cloud
-from infra.machine.contract import LEDGER
+from infra.bucket import OperatorBucket
+from infra.machine.aws import Found
+from infra.machine.contract import LEDGER, OUTCOME
 from infra.names import BACKUP_TAG
 from infra.settings import load
 from ops.aws import instance
@@ -158,7 +160,13 @@ def test_the_next_host_is_made_from_an_image_after_the_present_one_has_ended(
     for name, value in {**cloud.aws.environment, "REDOX_SETTINGS": str(settings_file)}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(instance, "is_online", lambda _: True)
-    monkeypatch.setattr(instance, "_outcome", lambda *_: {"instance": cloud.host(), "failures": 0})
+    get = OperatorBucket.get
+
+    def with_outcome(self: OperatorBucket, key: str) -> Found | None:
+        outcome = json.dumps({"instance": cloud.host(), "failures": 0}).encode()
+        return Found(outcome, "") if key == OUTCOME else get(self, key)
+
+    monkeypatch.setattr(OperatorBucket, "get", with_outcome)
     monkeypatch.setattr("ops.commands.restore.end_training", lambda _: None)
     answer = restore(Session(load(settings_file)), image=image, instance_id=host)
     new = cloud.instance(answer.data["host"])
