@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from infra.refusals import hint
+from infra.quota import hint
 from infra.settings import Settings, SettingsError, load
 from redox_balancer.errors import EXIT_USER_ERROR, RedoxError
 

@@ -15,9 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from infra.instances import InstanceType
 from infra.settings import Settings, SettingsError, load, store_bytes, with_room
-from infra.tables import ContainerSettings
+from infra.tables import ContainerSettings, InstanceType
 
 GIB = 2**30
 

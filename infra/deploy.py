@@ -12,7 +12,7 @@ from infra.commands import run, say, without_snapshot
 from infra.deployed import cdk, client, failures, find
 from infra.images import take_before
 from infra.names import AMI_ID, BUDGET_TAG
-from infra.refusals import hint
+from infra.quota import hint
 from infra.settings import Settings
 from redox_balancer.errors import RedoxError
 

@@ -1,5 +1,6 @@
-"""The training host and its workers: auto-scaling groups over several zones, empty when idle."""
+"""The training host and its workers: their network, roles, and auto-scaling groups over several zones."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from aws_cdk import Duration, Tags
@@ -10,11 +11,95 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from infra.bring_up import Kind, user_data
-from infra.names import BACKUP_TAG, HOST_GROUP, ROOT_DEVICE, WORKERS_GROUP
-from infra.network import HostNetwork
-from infra.role import host_role, machine_role
+from infra.function import group_arn
+from infra.machine.contract import HEAD, MACHINE, STATE
+from infra.names import BACKUP_TAG, HOST_GROUP, METRICS, ROOT_DEVICE, WORKERS_GROUP
 from infra.settings import Settings
 from infra.storage import RedoxStorage
+
+
+def machine_role(
+    scope: Construct, storage: RedoxStorage, settings: Settings, statements: Sequence[iam.PolicyStatement] = ()
+) -> iam.Role:
+    """Return an EC2 role for Systems Manager and the machine's own setup, with further permissions."""
+    role = iam.Role(
+        scope,
+        "Role",
+        assumed_by=iam.ServicePrincipal("ec2.amazonaws.com"),
+        managed_policies=[iam.ManagedPolicy.from_aws_managed_policy_name("AmazonSSMManagedInstanceCore")],
+    )
+    setup = [storage.bucket.arn_for_objects(key) for key in (f"{MACHINE}/*", HEAD)]
+    role.add_to_policy(iam.PolicyStatement(actions=["s3:GetObject"], resources=setup))
+    for statement in statements:
+        role.add_to_policy(statement)
+    if settings.host.workers:  # the host scales them, and they end themselves when it is gone
+        scaling = group_arn(scope, WORKERS_GROUP)
+        role.add_to_policy(iam.PolicyStatement(actions=["autoscaling:SetDesiredCapacity"], resources=[scaling]))
+    if settings.container.image_delivery == "repository":
+        storage.repository.grant_pull(role)
+    return role
+
+
+def host_role(scope: Construct, storage: RedoxStorage, settings: Settings) -> iam.Role:
+    """Return the role of the host, with permissions on runs, metrics, its log and its own group."""
+    prefixes = (settings.storage.runs, settings.storage.locks, STATE)
+    keys = [storage.bucket.arn_for_objects(f"{prefix}/*") for prefix in prefixes]
+    return machine_role(
+        scope,
+        storage,
+        settings,
+        [
+            iam.PolicyStatement(actions=["s3:ListBucket"], resources=[storage.bucket.bucket_arn]),
+            iam.PolicyStatement(actions=["s3:GetObject", "s3:PutObject"], resources=keys),
+            iam.PolicyStatement(
+                actions=["cloudwatch:PutMetricData"],
+                resources=["*"],  # supports no resource; the condition narrows it
+                conditions={"StringEquals": {"cloudwatch:namespace": METRICS}},
+            ),
+            iam.PolicyStatement(
+                actions=["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+                resources=[storage.log_group.log_group_arn],
+            ),
+            iam.PolicyStatement(
+                actions=["autoscaling:TerminateInstanceInAutoScalingGroup"], resources=[group_arn(scope, HOST_GROUP)]
+            ),
+        ],
+    )
+
+
+# Systems Manager, S3, the registry and packages of the distribution; DNS and time come from the VPC.
+WAYS_OUT = {80: "packages", 443: "AWS and packages"}
+
+
+class HostNetwork(Construct):
+    """A subnet in every zone, with public addresses instead of a paid NAT gateway."""
+
+    def __init__(self, scope: Construct, name: str, *, settings: Settings) -> None:
+        super().__init__(scope, name)
+        self.vpc = ec2.Vpc(
+            self,
+            "Vpc",
+            availability_zones=list(settings.aws.zones),
+            nat_gateways=0,
+            subnet_configuration=[
+                ec2.SubnetConfiguration(
+                    name="Public", subnet_type=ec2.SubnetType.PUBLIC, cidr_mask=24, map_public_ip_on_launch=False
+                )
+            ],
+            gateway_endpoints={"S3": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.S3)},
+            restrict_default_security_group=False,  # unused, and restricting it takes a Lambda function
+        )
+        self.subnets = ec2.SubnetSelection(subnets=self.vpc.public_subnets)
+        self.security_group = ec2.SecurityGroup(
+            self, "Closed", vpc=self.vpc, description="redox_balancer: no way in", allow_all_outbound=False
+        )
+        for port, purpose in WAYS_OUT.items():
+            self.security_group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(port), purpose)
+        if settings.host.workers:
+            talk = (self.security_group, ec2.Port.all_tcp(), "the nodes of the Ray cluster among themselves")
+            self.security_group.add_ingress_rule(*talk)
+            self.security_group.add_egress_rule(*talk)
+
 
 GRACE_S = 300  # of a new host, in which failed status checks do not count
 

@@ -14,15 +14,16 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from infra.instances import TYPE, InstanceType
 from infra.tables import (
     MAX_ACTORS,
     MIN_STORE_BYTES,
+    TYPE,
     AwsSettings,
     BackupSettings,
     ContainerSettings,
     GuardSettings,
     HostSettings,
+    InstanceType,
     LimitSettings,
     NamesSettings,
     PortSettings,

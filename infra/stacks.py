@@ -9,9 +9,8 @@ from constructs import Construct
 from infra.acknowledgements import acknowledge
 from infra.agent import Agent
 from infra.guard import BudgetAndAlarms
-from infra.host import TrainingHost, Workers
+from infra.host import HostNetwork, TrainingHost, Workers
 from infra.names import AMI_ID, BUDGET_TAG, STORAGE, TRAINING
-from infra.network import HostNetwork
 from infra.settings import FILE, Settings, SettingsError
 from infra.storage import RedoxStorage
 from infra.tables import AMI

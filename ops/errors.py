@@ -1,6 +1,6 @@
 """Errors of AWS and Docker, translated into one line and a hint."""
 
-from infra.refusals import hint
+from infra.quota import hint
 from redox_balancer.errors import RedoxError
 
 

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from infra.bucket import OperatorBucket
 from infra.commands import require_confirmation
@@ -120,3 +122,7 @@ class Session:
 def _refuse_changes(model: Any, **_: Any) -> None:
     if not model.name.startswith(READ_ONLY) and model.name != LOGIN:
         raise RuntimeError(f"a dry run must not call {model.name}")
+
+
+RunName = Annotated[str | None, typer.Option("--run", help="Name of the run; by default, that of the settings.")]
+HostId = Annotated[str, typer.Option("--instance", help="Id of the host, to confirm; asked for if not given.")]

@@ -1,4 +1,4 @@
-"""The exception for everything that a user can fix: what happened, and what to do about it."""
+"""The exception for everything that a user can fix, also for an optional package that is not installed."""
 
 from collections.abc import Sequence
 
@@ -43,3 +43,23 @@ class RedoxError(Exception):
         self.hint = hint
         self.settings = tuple(settings)
         self.exit_code = exit_code
+
+
+EXTRAS = {
+    "torch": "train",
+    "ray": "train",
+    "tensorboard": "train",
+    "boto3": "s3",
+    "memray": "profile",
+    "nicegui": "explore",
+}
+"""Extra by package."""
+
+
+def missing_extra(error: ImportError) -> RedoxError | None:
+    """Return the error a user sees for an optional package that is not installed; None for any other package."""
+    package = (error.name or "").partition(".")[0]
+    extra = EXTRAS.get(package)
+    if extra is None:
+        return None
+    return RedoxError(f"this needs {package}, which is not installed", hint=f"pip install 'redox_balancer[{extra}]'")

@@ -16,11 +16,10 @@ from infra.machine import contract, log
 from infra.machine.aws import Aws, instance_id, metadata
 from infra.machine.contract import WatchState
 from infra.machine.decisions import HostAction, HostState, StopDecision, StopRules, decide
-from infra.machine.heartbeats import training
 from infra.machine.jobs import HostQueue
 from infra.machine.outcome import end_host
 from infra.machine.spending import SpendingLedger, Store
-from infra.machine.sync import store_log
+from infra.machine.sync import store_log, training
 
 ROUND_S = 60.0
 POLL_S = 5.0  # of the queue, and for a spot interruption notice, which leaves two minutes

@@ -8,7 +8,7 @@ from typing import Any
 from infra import group
 from infra.deployed import describe_instance
 from infra.machine import contract, jobs
-from infra.refusals import hint as _refusal
+from infra.quota import hint as _refusal
 from ops.session import Session
 from redox_balancer.errors import RedoxError
 

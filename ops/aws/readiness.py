@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from infra import quota, refusals
+from infra import quota
 from infra.deployed import CDK
 from infra.names import STORAGE
 from infra.settings import FILE, ROOT
@@ -134,7 +134,7 @@ def _zones(session: Session) -> Answer:
     found = sorted({each["Location"] for each in offers})
     if found:
         return f"{', '.join(found)} offer one of {', '.join(kinds)}", ""
-    return f"none of {', '.join(zones)} offers one of {', '.join(kinds)}", refusals.elsewhere(settings)
+    return f"none of {', '.join(zones)} offers one of {', '.join(kinds)}", quota.elsewhere(settings)
 
 
 def _image(session: Session) -> Answer:

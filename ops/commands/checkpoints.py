@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ops.options import RunName
-from ops.session import CommandResult, Session
+from ops.session import CommandResult, RunName, Session
 from redox_balancer.terminal.checkpoints import list_data, list_table, read_list
 
 EXAMPLE = "Example: python -m ops checkpoints --run production --verify --json"

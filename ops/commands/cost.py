@@ -4,8 +4,7 @@ from dataclasses import asdict
 
 from infra.retained import lines, retained
 from ops.aws.cost import cost_of_run, this_month
-from ops.options import RunName
-from ops.session import CommandResult, Session
+from ops.session import CommandResult, RunName, Session
 
 EXAMPLE = "Example: python -m ops cost --run production --json"
 

@@ -1,9 +1,8 @@
 """`make health`: what is wrong with host and run, for scripts."""
 
 from ops.health import check
-from ops.options import RunName
 from ops.remote.host import RemoteHost
-from ops.session import CommandResult, Session
+from ops.session import CommandResult, RunName, Session
 
 EXAMPLE = "Example: python -m ops health --run production --json"
 UNHEALTHY = 1

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ops.options import RunName
-from ops.session import CommandResult, Session
+from ops.session import CommandResult, RunName, Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.checkpoints import pull_checkpoint, pulled_data, read_list
 from redox_balancer.terminal.options import RUNS

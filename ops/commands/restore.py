@@ -14,9 +14,8 @@ from infra.deployed import CDK, describe_instance
 from infra.settings import ROOT, Settings
 from ops.aws import instance
 from ops.aws.backups import image_to_restore
-from ops.options import HostId
 from ops.remote.training import end_training
-from ops.session import CommandResult, Session
+from ops.session import CommandResult, HostId, Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.terminal.tables import age_text
 

@@ -10,8 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from ops.commands.pull_checkpoints import newest_complete
-from ops.options import RunName
-from ops.session import CommandResult, Session
+from ops.session import CommandResult, RunName, Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.terminal.checkpoints import pull_checkpoint

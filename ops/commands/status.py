@@ -12,10 +12,9 @@ from rich.table import Table
 from infra.settings import Settings
 from ops.aws.cost import cost_of_seconds
 from ops.health import HealthReport, check, idle_stop_at
-from ops.options import RunName
 from ops.remote.host import RemoteHost
 from ops.remote.training import TrainingState
-from ops.session import CommandResult, Session
+from ops.session import CommandResult, RunName, Session
 from redox_balancer.bench.advice import enough_by_speed
 from redox_balancer.terminal.tables import age_text, out, table
 

@@ -5,9 +5,8 @@ from typing import Annotated
 import typer
 
 from infra import group
-from ops.options import HostId
 from ops.remote.training import end_training
-from ops.session import CommandResult, Session
+from ops.session import CommandResult, HostId, Session
 
 EXAMPLE = "Example: python -m ops stop --instance i-0123456789abcdef0"
 

@@ -15,12 +15,11 @@ from ops.aws import instance
 from ops.aws.backups import take_image
 from ops.aws.cost import this_month
 from ops.aws.programs import require_connecting
-from ops.options import RunName
 from ops.remote import image, training
 from ops.remote.attach import attach
 from ops.remote.host import RemoteHost
 from ops.remote.training import TrainingState
-from ops.session import CommandResult, Session
+from ops.session import CommandResult, RunName, Session
 from redox_balancer.bench.advice import MeasuredTerms, enough_by_speed, read_terms, useful_actors
 from redox_balancer.bench.scaling import HostModel
 from redox_balancer.errors import RedoxError

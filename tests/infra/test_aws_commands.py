@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore import xform_name
 
-from infra import quota, refusals
+from infra import quota
 from infra.settings import FILE, ROOT, load
 
 COMMAND = re.compile(r"\baws ([a-z0-9-]+) ([a-z]+(?:-[a-z]+)+)((?:(?!, )[^`;()\n])*)")
@@ -21,7 +21,7 @@ def shown() -> Iterator[tuple[str, str, str, str]]:
     texts = {str(path.relative_to(ROOT)): path.read_text() for path in [FILE, *(ROOT / "docs").glob("*.md")]}
     texts |= {
         "quota": quota.required(settings).request,
-        "zone": refusals.hint(settings, "no Spot capacity available"),
+        "zone": quota.hint(settings, "no Spot capacity available"),
     }
     for where, text in texts.items():
         for service, operation, options in COMMAND.findall(text):

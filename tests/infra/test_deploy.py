@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from infra import apply, deploy
 from infra.bring_up import archive
 from infra.deployed import Deployed
-from infra.refusals import hint
+from infra.quota import hint
 from infra.settings import FILE, Settings, SettingsError, parse
 from ops.errors import translate_errors
 from ops.simulator.aws import StandIn, stand_in

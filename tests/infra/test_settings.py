@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from infra import quota, settings
-from infra.instances import InstanceType, instance_type
 from infra.settings import FILE, ROOT, SettingsError, load, parse
+from infra.tables import InstanceType, instance_type
 from redox_balancer.bench.advice import rented_hosts
 from redox_balancer.impala.config import MIN_OBJECT_STORE_BYTES, TrainConfig
 

@@ -11,8 +11,8 @@ from infra.machine import watch
 from infra.machine.aws import Aws, Found
 from infra.machine.contract import FRESH_S, HEARTBEAT, LEDGER, WatchState
 from infra.machine.decisions import HostAction, HostState, StopDecision
-from infra.machine.heartbeats import training
 from infra.machine.spending import DAMAGED
+from infra.machine.sync import training
 from infra.machine.watch import Watch, unhealthy
 from redox_balancer.runs.heartbeat import HeartbeatWriter
 

@@ -8,7 +8,7 @@ from redox_balancer.cell.cycles import closed_network
 from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.media import OPEN
 from redox_balancer.design.construct import Construct
-from redox_balancer.design.insertion import H2O2_LEFT, H2O2_SPARE
+from redox_balancer.design.placement import H2O2_LEFT, H2O2_SPARE
 from redox_balancer.design.space import DesignSpace
 
 

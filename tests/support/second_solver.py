@@ -7,7 +7,7 @@ from redox_balancer.cell.conditions import Condition, Side, limited
 from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import Network
 from redox_balancer.design.construct import Construct
-from redox_balancer.design.insertion import H2O2_LEFT
+from redox_balancer.design.placement import H2O2_LEFT
 from redox_balancer.design.space import DesignSpace
 
 

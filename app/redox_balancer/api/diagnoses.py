@@ -55,7 +55,7 @@ class Diagnoses(tuple[Diagnosis, ...]):
 
     def drawing(self) -> "Drawing":
         """Heat map of the gains over conditions and pools; its methods `svg` and `png` give the file's content."""
-        from redox_balancer.design.pressure_map import pressure_map  # noqa: PLC0415 - loads Matplotlib
+        from redox_balancer.design.figures import pressure_map  # noqa: PLC0415 - loads Matplotlib
 
         return pressure_map(self)
 
@@ -90,7 +90,7 @@ class RatioDiagnoses(tuple[RatioDiagnosis, ...]):
 
     def drawing(self) -> "Drawing":
         """Growth against each ratio; its methods `svg` and `png` give the file's content."""
-        from redox_balancer.design.ratio_curves import ratio_curves  # noqa: PLC0415 - loads Matplotlib
+        from redox_balancer.design.figures import ratio_curves  # noqa: PLC0415 - loads Matplotlib
 
         return ratio_curves(self)
 

@@ -8,8 +8,7 @@ from redox_balancer.api.inputs import require_task
 from redox_balancer.cell.models import save_model
 from redox_balancer.design.task import Task
 from redox_balancer.designer.trained_run import TrainedRun, fitted, resumed
-from redox_balancer.errors import RedoxError
-from redox_balancer.extras import missing_extra
+from redox_balancer.errors import RedoxError, missing_extra
 from redox_balancer.files import write_atomically
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.runs import checkpoint

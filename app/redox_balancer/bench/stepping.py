@@ -5,24 +5,51 @@ and evaluate both linear programs of the value; the reference solves the single 
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
 
 from redox_balancer.bench.collectors import TimedCollector
-from redox_balancer.bench.reference import Bounds as ReactionBounds
-from redox_balancer.bench.reference import FirstSystem
+from redox_balancer.cell.cobrapy import cobra
 from redox_balancer.design.env import RedoxEnv, RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.formulation import Formulation
+from redox_balancer.design.space import DesignSpace
 from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.rollout import RolloutCollector
 
 SEED = 0
 SLICES = 10
 """Slices of a comparison, which alternate with those of what it is compared with."""
+
+
+Bounds = Mapping[str, tuple[float, float]]
+
+
+class FirstSystem:
+    """COBRApy model of a design space with all placements: a step of the system that this project replaces."""
+
+    def __init__(self, space: DesignSpace) -> None:
+        network = space.network
+        self.model = cobra.Model(network.id)
+        self.model.solver = "glpk"
+        metabolites = {name: cobra.Metabolite(name, compartment=name[-1]) for name in network.metabolites}
+        reactions = []
+        for name, lower, upper in zip(network.reactions, network.lower, network.upper, strict=True):
+            reaction = cobra.Reaction(name, lower_bound=float(lower), upper_bound=float(upper))
+            reaction.add_metabolites({metabolites[m]: value for m, value in network.stoichiometry_of(name).items()})
+            reactions.append(reaction)
+        self.model.add_reactions(reactions)
+        self.model.objective = network.objective
+
+    def step(self, bounds: Bounds) -> float:
+        """Set the bounds that change, solve, and return the total flux of the inserted reactions, mmol/gDW/h."""
+        for reaction, (lower, upper) in bounds.items():
+            self.model.reactions.get_by_id(reaction).bounds = (lower, upper)
+        solution = self.model.optimize()
+        return float(sum(flux for reaction, flux in solution.fluxes.items() if reaction.startswith("SINK_")))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +161,7 @@ def _random_steps(environments: RedoxEnvs, evaluator: Evaluator, seed: int) -> I
             _, info = environment.reset()
 
 
-def reference_walk(environments: RedoxEnvs) -> Iterator[ReactionBounds]:
+def reference_walk(environments: RedoxEnvs) -> Iterator[Bounds]:
     """Yield the bounds that each step of an endless random walk changes."""
     space = environments.space
     names = {placement.reaction for placement in space.placements} | {c.reaction for c in space.changes}
@@ -150,7 +177,7 @@ def reference_walk(environments: RedoxEnvs) -> Iterator[ReactionBounds]:
             in_force = wanted
 
 
-def _reference_speed(first: FirstSystem, walk: Iterator[ReactionBounds], seconds: float) -> float:
+def _reference_speed(first: FirstSystem, walk: Iterator[Bounds], seconds: float) -> float:
     """Steps per second of the reference, without the time of the walk itself."""
     taken, spent = 0, 0.0
     while spent < seconds:

@@ -90,7 +90,7 @@ def diagnose(
         report_repairs(space.network.repairs)
         found = list(diagnoses_of(space, status_progress(status)))
     if figure:
-        from redox_balancer.design.pressure_map import pressure_map  # noqa: PLC0415 - loads Matplotlib
+        from redox_balancer.design.figures import pressure_map  # noqa: PLC0415 - loads Matplotlib
 
         write_figure(pressure_map(found), figure)
     if as_json:
@@ -134,7 +134,7 @@ def _diagnose_ratios(
         cells |= settings | {"curves": figure is not None}
         found = list(diagnose_ratios(**cells, progress=status_progress(status)))
     if figure is not None:
-        from redox_balancer.design.ratio_curves import ratio_curves  # noqa: PLC0415 - loads Matplotlib
+        from redox_balancer.design.figures import ratio_curves  # noqa: PLC0415 - loads Matplotlib
 
         write_figure(ratio_curves(found), figure)
     if as_json:

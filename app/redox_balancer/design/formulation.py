@@ -33,8 +33,7 @@ from redox_balancer.cell.ratio_table import Ratio
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import NADPH
 from redox_balancer.design.held_ratios import HeldCondition
-from redox_balancer.design.insertion import H2O2_BALANCE, H2O2_LEFT, H2O2_SPARE
-from redox_balancer.design.placement import Placement
+from redox_balancer.design.placement import H2O2_BALANCE, H2O2_LEFT, H2O2_SPARE, Placement
 from redox_balancer.design.space import DesignSpace, ValueSettings
 
 NO_GROWTH = 1e-9

@@ -1,18 +1,19 @@
 """The task of a run as settings that a person writes: model, medium, library, conditions, budgets and reward."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
 from redox_balancer.cell.cell_lines import in_cell_lines, load_cell_lines, pick_cell_lines, skipped_exchanges
 from redox_balancer.cell.choice import offered_conditions
-from redox_balancer.cell.conditions import JOIN, Condition, load_conditions, pick_condition
+from redox_balancer.cell.conditions import HEALTHY, JOIN, Condition, load_conditions, pick_condition
 from redox_balancer.cell.measured_rates import with_exact_rates
 from redox_balancer.cell.media import apply_medium, get_medium
 from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Network
 from redox_balancer.cell.parametric import REGION_BYTES
-from redox_balancer.design.effects import without_effect
+from redox_balancer.design.construct import Construct
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.enzymes import Enzyme, load_library, load_native_capacities
 from redox_balancer.design.evaluator import Evaluator
@@ -224,3 +225,34 @@ def _parameters() -> str:
 
 
 Task.__doc__ = (Task.__doc__ or "").replace("    {parameters}", _parameters())
+
+
+SAME = 1e-6
+"""Difference of growth or of a value that is round-off, relative to the healthy cell's."""
+
+
+def without_effect(evaluator: Evaluator) -> tuple[str, ...]:
+    """Name, in one line, the conditions that change nothing; nothing if each changes something.
+
+    Compared with the unperturbed cell are growth without a construct, and the value of each enzyme alone at the
+    highest level that the budget allows.
+    """
+    space, empty = evaluator.space, Construct.empty(len(evaluator.space.placements))
+    singles = []
+    for position in range(len(space.placements)):
+        affordable = (empty.place(position, level) for level in range(len(space.levels)))
+        singles += [one for one in affordable if space.affordable(one)][-1:]
+    unperturbed = {HEALTHY: space.healthy} | {line.id: line for line in space.references}
+    unit = evaluator.healthy_growth
+
+    def changes(condition: Condition) -> bool:
+        usual = unperturbed[condition.reference]
+        growth, usual_growth = (evaluator.reference(one).growth for one in (condition, usual))
+        return not math.isclose(growth, usual_growth, abs_tol=SAME * unit) or any(
+            not math.isclose(*(evaluator.outcome(single, one).value for one in (condition, usual)), abs_tol=SAME)
+            for single in singles
+        )
+
+    found = [one.id for one in space.conditions if one not in unperturbed.values() and not changes(one)]
+    line = f"conditions that change neither growth nor the value of any enzyme alone: {', '.join(found)}"
+    return (line,) if found else ()

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from redox_balancer.cell.embedded import CORE_ID
-from redox_balancer.design.ratio_curves import ratio_curves
+from redox_balancer.design.figures import ratio_curves
 from redox_balancer.design.ratio_diagnosis import diagnose_ratios
 from redox_balancer.designer.design import Design
 from redox_balancer.designer.proposal import Proposal

@@ -27,8 +27,7 @@ from redox_balancer.design.formulation import (
     held_biomass_flux,
     reaction_bounds,
 )
-from redox_balancer.design.insertion import H2O2_BALANCE, H2O2_LEFT, H2O2_SPARE
-from redox_balancer.design.placement import Placement
+from redox_balancer.design.placement import H2O2_BALANCE, H2O2_LEFT, H2O2_SPARE, Placement
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 

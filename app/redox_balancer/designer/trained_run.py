@@ -14,8 +14,8 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.impala.config import OLD_SETTINGS, RETURN_SCALE, TrainConfig
 from redox_balancer.impala.policy import Policy
 from redox_balancer.runs.checkpoint import load_policy
-from redox_balancer.runs.fingerprint import differing_entries
 from redox_balancer.runs.metrics import read_rows
+from redox_balancer.runs.record import differing_entries
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -27,7 +27,7 @@ from redox_balancer.evaluation.benchmark import Benchmark, ProvenBest, proven_be
 from redox_balancer.evaluation.methods import ORACLE, USEFUL, Setup, answers, best_fixed, start_process
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.resources import processor
-from redox_balancer.runs.fingerprint import differing_entries
+from redox_balancer.runs.record import differing_entries
 from redox_balancer.search.exhaustive import ExhaustiveReference, exhaustive, largest_count
 from redox_balancer.search.problem import SearchResult
 from redox_balancer.version import __version__

@@ -18,8 +18,7 @@ from redox_balancer.designer.play import DRAWS, play_episodes, search_from
 from redox_balancer.designer.trained_run import TrainedRun
 from redox_balancer.resources import one_blas_thread
 from redox_balancer.search.belief import Belief
-from redox_balancer.search.evolutionary import evolutionary
-from redox_balancer.search.heuristics import greedy
+from redox_balancer.search.heuristics import evolutionary, greedy
 from redox_balancer.search.local import engine, restarts
 from redox_balancer.search.milp import NoSolutionError
 from redox_balancer.search.oracle import oracle

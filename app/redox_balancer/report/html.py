@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import jinja2
 
+from redox_balancer.cell.conditions import HEALTHY, JOIN
 from redox_balancer.designer.design import Design
 from redox_balancer.designer.figures import envelope, ratios
 from redox_balancer.designer.redox_map import RedoxMap
@@ -19,8 +21,6 @@ from redox_balancer.files import write_atomically
 from redox_balancer.pathways.layout import EscherMap, fitted_map
 from redox_balancer.report import figures
 from redox_balancer.report.front import front_figure
-from redox_balancer.report.heat_map import heat_map
-from redox_balancer.report.shared import share
 from redox_balancer.search.front import ParetoFront
 from redox_balancer.version import __version__
 
@@ -96,3 +96,68 @@ def _added(chart: EscherMap, to: EscherMap) -> dict[str, dict[str, Any]]:
         part: {key: entry for key, entry in chart[1][part].items() if entry != to[1][part].get(key)}
         for part in ("nodes", "reactions")
     }
+
+
+def heat_map(designs: Sequence[Design]) -> dict[str, Any]:
+    """Rows and columns of the map, ready for the template; shares of the largest number are what colours it.
+
+    A column is a cell line or, where a run knows none, the model, and each placement that some design takes follows.
+    A cell is None where the run has no such condition.
+    """
+    cells: dict[str, dict[str, dict[str, Any]]] = {}
+    largest = {name: max((_number(design, name) for design in designs), default=0.0) for name in ("value", "rescue")}
+    placed: dict[str, float] = {}
+    for design in designs:
+        condition = design.proposal.condition
+        line = "" if condition.reference == HEALTHY else condition.reference
+        name = condition.id.removeprefix(line).removeprefix(JOIN) or HEALTHY
+        numbers = {name: _number(design, name) for name in largest}
+        taken = {row["placement"]: row["proteome_fraction"] for row in design.proposal.placed}
+        if not line:
+            placed |= {each: max(fraction, placed.get(each, 0.0)) for each, fraction in taken.items()}
+        cells.setdefault(name, {})[line or design.proposal.space.network.id] = numbers | {
+            "condition": condition.id,
+            "shares": {of: _share(number, largest[of]) for of, number in numbers.items()},
+            "placed": taken,
+        }
+    columns = list(dict.fromkeys(column for row in cells.values() for column in row))
+    return {
+        "columns": columns,
+        "rows": [(name, [row.get(column) for column in columns]) for name, row in cells.items()],
+        "placed": dict(sorted(placed.items())),
+        "largest": largest,
+    }
+
+
+def _number(design: Design, name: str) -> float:
+    return design.proposal.task_value if name == "value" else design.proposal.outcome.rescue
+
+
+def _share(number: float, largest: float) -> float:
+    return min(1.0, max(0.0, number / largest)) if largest > 0 else 0.0
+
+
+def share(pictures: Sequence[ET.Element | None]) -> tuple[str, list[str | None]]:
+    """An `<svg>` of definitions, and the pictures as text, which refer to it; nothing where there are no two.
+
+    Elements that every picture has in the group at the same place, irrespective of their order, become one definition
+    that the group shows first.
+    """
+    drawn = [picture for picture in pictures if picture is not None]
+    root = ET.Element("svg", {"width": "0", "height": "0", "style": "position: absolute", "aria-hidden": "true"})
+    definitions = ET.SubElement(root, "defs")
+    if len(drawn) > 1:
+        for number, groups in enumerate(zip(*(picture.findall("g") for picture in drawn), strict=True)):
+            written = [{_text(child): child for child in group} for group in groups]
+            common = [text for text in written[0] if all(text in others for others in written)]
+            definition = ET.SubElement(definitions, "g", {"id": f"shared-{number}"})
+            definition.extend(written[0][text] for text in common)
+            for group, elements in zip(groups, written, strict=True):
+                for text in common:
+                    group.remove(elements[text])
+                group.insert(0, ET.Element("use", {"href": f"#shared-{number}"}))
+    return _text(root) if len(definitions) else "", [None if each is None else _text(each) for each in pictures]
+
+
+def _text(element: ET.Element) -> str:
+    return ET.tostring(element, encoding="unicode")

@@ -106,3 +106,14 @@ def source_commit(package: Path = PACKAGE) -> str | None:
         return None
     commit, changes = ask("rev-parse", "HEAD"), ask("status", "--porcelain", "--", ".")
     return f"{commit}-dirty" if commit and changes else commit or None
+
+
+RENAMED = {"figure_sets": "parameter_samples"}
+"""Entries that runs of version 0.1 recorded under another name."""
+
+
+def differing_entries(ours: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[str]:
+    """Names of the entries of an environment's fingerprint that differ from those a run has recorded."""
+    now = json.loads(json.dumps(dict(ours)))
+    then = {RENAMED.get(name, name): entry for name, entry in recorded.items()}
+    return sorted(name for name in {*now, *then} if now.get(name) != then.get(name))

@@ -13,8 +13,8 @@ from redox_balancer.impala.learner import LearnerState
 from redox_balancer.impala.policy import PolicyShape
 from redox_balancer.runs import checkpoint
 from redox_balancer.runs.checkpoint import Checkpoint
-from redox_balancer.runs.fingerprint import differing_entries
 from redox_balancer.runs.progress import ProgressSink
+from redox_balancer.runs.record import differing_entries
 
 
 def find_start(run_dir: Path, resume: str | Path | None, progress: ProgressSink) -> Checkpoint | None:

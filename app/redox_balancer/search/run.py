@@ -37,7 +37,7 @@ def run_search(search: Search, name: SearchName, seed: int = 0, time_limit_s: fl
 
         return engine(search, generator)
     if name == "evolutionary":
-        from redox_balancer.search.evolutionary import evolutionary  # noqa: PLC0415
+        from redox_balancer.search.heuristics import evolutionary  # noqa: PLC0415
 
         evolutionary(search, generator)
     elif name == "random":

@@ -7,9 +7,9 @@ import pytest
 
 from redox_balancer.bench import learning, stepping
 from redox_balancer.bench.machine import about, in_own_process
-from redox_balancer.bench.reference import FirstSystem
 from redox_balancer.bench.report import BenchmarkResults, page
 from redox_balancer.bench.scaling import HostModel, full, predict
+from redox_balancer.bench.stepping import FirstSystem
 from redox_balancer.bench.throughput import ThroughputBenchmark
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.task import Task

@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from redox_balancer.design import look_ahead
+from redox_balancer.design import candidates
+from redox_balancer.design.candidates import promises
 from redox_balancer.design.env import RedoxEnv, RedoxEnvs
-from redox_balancer.design.look_ahead import promises
 from redox_balancer.design.outlook import Outlook
 from redox_balancer.design.sampled_cuts import sampled_cuts
 from redox_balancer.design.settings import Reward
@@ -20,8 +20,8 @@ def environment(reward: Reward = "capacity", samples: int = 0) -> RedoxEnv:
     return env
 
 
-def legal(env: RedoxEnv) -> look_ahead.Mask:
-    free: look_ahead.Mask = env._mask[:-1].reshape(-1, len(env.evaluator.space.levels)).copy()
+def legal(env: RedoxEnv) -> candidates.Mask:
+    free: candidates.Mask = env._mask[:-1].reshape(-1, len(env.evaluator.space.levels)).copy()
     free[[placement for placement, _ in env.construct]] = False
     return free
 
@@ -30,7 +30,7 @@ def legal(env: RedoxEnv) -> look_ahead.Mask:
 def test_the_widest_search_finds_what_each_placement_wins_with_the_best_second_one(
     reward: Reward, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(look_ahead, "BEAM", 10_000)
+    monkeypatch.setattr(candidates, "BEAM", 10_000)
     env, together = environment(reward), 0
     outlook = Outlook(env.evaluator, sampled_cuts(env.evaluator))
     for seed in range(4):

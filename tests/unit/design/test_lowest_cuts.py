@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from redox_balancer.design.lowest_cuts import TOGETHER, Cuts, Shifts
+from redox_balancer.design.outlook import TOGETHER, Cuts, Shifts
 
 CUTS, POINTS, MOVES, WIDTH = 5 * TOGETHER + 3, 40, 30, 12
 

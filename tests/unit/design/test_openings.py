@@ -11,11 +11,11 @@ from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.models import load_model, load_network
 from redox_balancer.cell.network import Column
 from redox_balancer.design.construct import Construct
-from redox_balancer.design.effects import without_effect
 from redox_balancer.design.env import RedoxEnv
 from redox_balancer.design.enzymes import load_library, load_native_capacities
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.space import DesignSpace
+from redox_balancer.design.task import without_effect
 from redox_balancer.designer.analysis import largest_growth
 from redox_balancer.designer.model import designed_cell
 from redox_balancer.errors import RedoxError

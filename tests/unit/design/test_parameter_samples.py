@@ -9,8 +9,7 @@ from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import Confidence
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.fingerprint import space_fingerprint
-from redox_balancer.design.parameter_samples import SPREADS, parameter_samples
-from redox_balancer.design.space import DesignSpace
+from redox_balancer.design.space import SPREADS, DesignSpace, parameter_samples
 from redox_balancer.design.task import Task
 from redox_balancer.search.heuristics import random_construct
 from redox_balancer.search.problem import Problem

@@ -15,9 +15,9 @@ from redox_balancer.cell.media import Concentration, load_media
 from redox_balancer.cell.models import to_network
 from redox_balancer.cell.ratio_capacity import HeldByMedium
 from redox_balancer.cli import app
+from redox_balancer.design.figures import ratio_curves
 from redox_balancer.design.formulation import Formulation
 from redox_balancer.design.named_construct import NamedConstruct, build_construct
-from redox_balancer.design.ratio_curves import ratio_curves
 from redox_balancer.design.ratio_diagnosis import RatioDiagnosis, diagnose_ratios
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task

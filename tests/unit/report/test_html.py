@@ -10,8 +10,7 @@ from redox_balancer.design.task import Task
 from redox_balancer.designer.design import make_designs
 from redox_balancer.designer.trained_run import TrainedRun
 from redox_balancer.evaluation.score import estimated_search_s, score_policy
-from redox_balancer.report.heat_map import heat_map
-from redox_balancer.report.html import render, write_report
+from redox_balancer.report.html import heat_map, render, write_report
 
 
 def test_budgets_below_every_level_leave_the_empty_construct(tmp_path: Path) -> None:

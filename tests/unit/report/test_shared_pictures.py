@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 from redox_balancer.design.task import Task
 from redox_balancer.pathways.layout import fitted_map
 from redox_balancer.pathways.picture import DrawnEnzyme, picture
-from redox_balancer.report.shared import share
+from redox_balancer.report.html import share
 
 
 def _pictures() -> list[ET.Element]:

@@ -14,8 +14,8 @@ from redox_balancer.design.settings import Reward
 from redox_balancer.design.space import PROVABLE, DesignSpace, ValueSettings
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
-from redox_balancer.search.evolutionary import evolutionary
 from redox_balancer.search.exhaustive import ExhaustiveReference, constructs, search_condition
+from redox_balancer.search.heuristics import evolutionary
 from redox_balancer.search.local import PROVEN
 from redox_balancer.search.oracle import oracle
 from redox_balancer.search.problem import Problem, Search, SearchResult

@@ -7,9 +7,8 @@ import pytest
 from commands import assert_refused, redox
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.space import DesignSpace
-from redox_balancer.search.evolutionary import decode, evolutionary
 from redox_balancer.search.exhaustive import ExhaustiveReference, constructs
-from redox_balancer.search.heuristics import greedy, random_construct, random_search
+from redox_balancer.search.heuristics import decode, evolutionary, greedy, random_construct, random_search
 from redox_balancer.search.problem import Problem, Search
 from redox_balancer.search.run import EVALUATIONS, SearchName, limited
 

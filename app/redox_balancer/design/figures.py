@@ -1,4 +1,4 @@
-"""The redox pressure of a cell under several conditions as a heat map."""
+"""Figures of diagnoses: growth gained by outside redox reactions, and growth against ratios of NAD+ to NADH."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from redox_balancer.design.diagnosis import CARRIERS, Diagnosis
+from redox_balancer.design.ratio_diagnosis import RatioDiagnosis
 from redox_balancer.drawing import Drawing
 
 ANNOTATED = 400
@@ -39,3 +40,43 @@ def pressure_map(diagnoses: Sequence[Diagnosis]) -> Drawing:
     label = "growth gained by 1 mmol/gDW/h\n(% of unperturbed growth; a donor's negative)"
     figure.colorbar(image, ax=axes, shrink=min(1.0, 5.0 / height), label=label)
     return Drawing("pressure", figure, "growth gained by outside redox reactions by condition and pool of electrons")
+
+
+BESIDE = " + "
+"""What separates the condition from the construct in the label of a cell."""
+
+
+def ratio_curves(diagnoses: Sequence[RatioDiagnosis]) -> Drawing:
+    """The upper bound on growth (1/h) against each ratio, one line per cell, dashed with the construct.
+
+    A dot marks r*. Cells that do not grow have no line.
+    """
+    ratios = list(dict.fromkeys(ratio for diagnosis in diagnoses for ratio in diagnosis.curves))
+    figure = Figure(figsize=(7.2, 3.6), layout="constrained")
+    panels = figure.subplots(1, max(1, len(ratios)), sharey=True, squeeze=False)[0]
+    colours = {name: f"C{place}" for place, name in enumerate(dict.fromkeys(map(_cell, diagnoses)))}
+    for axes, ratio in zip(panels, ratios, strict=False):
+        for diagnosis in diagnoses:
+            if ratio not in diagnosis.curves:
+                continue
+            steps, growth = diagnosis.curves[ratio]
+            cell = _cell(diagnosis)
+            style = "-" if cell == diagnosis.condition else "--"
+            axes.plot(10.0**steps, growth, style, color=colours[cell], label=diagnosis.condition)
+            for found in diagnosis.optima:
+                if found.ratio == ratio and found.best:
+                    axes.plot([found.best], [found.growth], "o", color=colours[cell], markersize=4)
+        axes.set_xscale("log")
+        axes.set_xlabel(f"{ratio}")
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("growth 1/h, at most")
+    panels[0].set_ylim(bottom=0)
+    if ratios:
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, frameon=False, loc="outside upper left", ncols=2, fontsize="small")
+    name = " ".join(["ratios", *(diagnosis.condition for diagnosis in diagnoses)])
+    return Drawing(name, figure, "growth against the ratio of NAD+ to NADH by cell and compartment")
+
+
+def _cell(diagnosis: RatioDiagnosis) -> str:
+    return diagnosis.condition.partition(BESIDE)[0]
