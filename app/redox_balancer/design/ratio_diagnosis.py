@@ -1,8 +1,9 @@
 """Ratios of NAD+ to NADH and of NADP+ to NADPH that a cell can have, and what keeps them there; see docs/ratio.md."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from redox_balancer.cell.driving_force import (
 )
 from redox_balancer.cell.energies import Thermodynamics, is_bookkeeping, thermodynamics_of, with_known_directions
 from redox_balancer.cell.media import Concentration, get_medium
-from redox_balancer.cell.network import FloatArray
+from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.ratio_capacity import GrowthAtRatio, HeldByMedium
 from redox_balancer.cell.ratio_table import Ratio
 from redox_balancer.cell.ratio_window import RatioOptimum
@@ -182,7 +183,7 @@ def diagnose_ratios(
     curves
         Whether growth is wanted over the whole range of each ratio.
     progress
-        Receives each condition as it starts, with the number that is done.
+        Receives each condition as it starts, and again before each of its ratios, with the number that is done.
 
     Raises
     ------
@@ -198,10 +199,11 @@ def diagnose_ratios(
     cells = ratio_cells(
         space, concentrations=concentrations, medium=medium, construct=construct, held_by_medium=held_by_medium
     )
+    steps = 1 + len(_of_nad(space.network))
     for number, (label, cell) in enumerate(cells):
-        progress(label, number, count)
         equilibria = HeldByMedium.of(cell.network).equilibria if held_by_medium else ()
-        yield _diagnosis(label, cell, margin, draws, equilibria, curves=curves)
+        tell = (partial(progress, label, step, steps * count) for step in range(steps * number, steps * (1 + number)))
+        yield _diagnosis(label, cell, margin, draws, equilibria, curves=curves, tell=tell)
 
 
 def cells_of_task(task: Task, construct: ConstructLike | None = None) -> dict[str, Any]:
@@ -248,8 +250,16 @@ def ratio_cells(
 
 
 def _diagnosis(
-    label: str, cell: Thermodynamics, margin: float, draws: int, equilibria: tuple[int, ...], *, curves: bool
+    label: str,
+    cell: Thermodynamics,
+    margin: float,
+    draws: int,
+    equilibria: tuple[int, ...],
+    *,
+    curves: bool,
+    tell: Iterator[Callable[[], None]],
 ) -> RatioDiagnosis:
+    next(tell)()
     network, ratios = cell.network, ratios_of(cell.network)
     fluxes = parsimonious_fluxes(network)
     if not fluxes:
@@ -263,15 +273,21 @@ def _diagnosis(
         forces, drawn = lp.spread(draws, 0, margin)
         conflicts = lp.conflicts()
     with GrowthAtRatio(cell, fluxes[network.objective], equilibria) as capacity:
-        of_nad = [ratio for ratio in ratios if network.is_species(ratio.denominator, "nadh")]
-        optima = tuple(found for ratio in of_nad if (found := capacity.optimum(ratio)))
+        of_nad, optima = _of_nad(network), list[RatioOptimum]()
+        for ratio in of_nad:
+            next(tell)()
+            optima += [found] if (found := capacity.optimum(ratio)) else []
         drawn_curves = {ratio: capacity.curve(ratio, CURVE_STEPS) for ratio in of_nad if curves}
     unknown = {reaction: reason for reaction, reason in cell.reasons.items() if reaction in active}
     counts = coverage(cell, active)
     growth = fluxes[network.objective]
     return RatioDiagnosis(
-        label, growth, force, windows, optima, forces, drawn, active, unknown, counts, drawn_curves, conflicts
+        label, growth, force, windows, tuple(optima), forces, drawn, active, unknown, counts, drawn_curves, conflicts
     )
+
+
+def _of_nad(network: Network) -> list[Ratio]:
+    return [ratio for ratio in ratios_of(network) if network.is_species(ratio.denominator, "nadh")]
 
 
 def coverage(cell: Thermodynamics, active: Collection[str]) -> dict[str, tuple[int, int]]:

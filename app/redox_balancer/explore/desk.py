@@ -9,7 +9,7 @@ from typing import TypeVar
 from redox_balancer.cell.cell_lines import load_cell_lines
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
-from redox_balancer.explore.numbers import ExploredCell
+from redox_balancer.explore.numbers import REMEMBERED, ExploredCell
 from redox_balancer.explore.run_view import RunView
 from redox_balancer.explore.state import ExploreState
 
@@ -33,12 +33,19 @@ class Desk:
         Text of the command that does the same as a state.
     run
         A run that is shown beside it.
+
+    Attributes
+    ----------
+    ratio_seconds
+        What the last ratios of a cell of each line took, s.
     """
 
     def __init__(self, task: Task, command: Callable[[ExploreState], str], run: RunView | None = None) -> None:
         self.task, self.command, self.run = task, command, run
         self.lines = [*task.cells] if task.cells else ["", *load_cell_lines(task.cells_file)]
+        self.ratio_seconds: dict[str, float] = {}
         self._cells: dict[str, ExploredCell] = {}
+        self._answers: dict[str, dict[str, str]] = {}
         self._thread = ThreadPoolExecutor(1, "explore")
 
     def open(self) -> ExploredCell:
@@ -55,6 +62,14 @@ class Desk:
             logging.getLogger("redox").exception("a question to the cell failed")
             text = f"this cannot be computed: {type(error).__name__}: {error}"
             raise RedoxError(text, hint="undo the last step; please report it with the link of this page") from error
+
+    def known(self, state: ExploreState) -> dict[str, str]:
+        """Parts of the page that are known of a state, to be added to; those of the latest `REMEMBERED` are kept."""
+        key = state.changed(model="").query()
+        self._answers[key] = known = self._answers.pop(key, {})
+        while len(self._answers) > REMEMBERED:
+            self._answers.pop(next(iter(self._answers)))
+        return known
 
     def close(self) -> None:
         """End the thread, after the question at hand."""

@@ -1,14 +1,24 @@
 """Elements of the page that NiceGUI lacks, and the style of the page."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 from nicegui import ui
 
 from redox_balancer.errors import RedoxError
+from redox_balancer.explore.answers import Answers
+from redox_balancer.explore.desk import Desk
 from redox_balancer.explore.jobs import PageJob
 from redox_balancer.explore.quantities import Quantity
+from redox_balancer.explore.run_view import RunView
+from redox_balancer.explore.state import ExploreState
+from redox_balancer.explore.views import HEADINGS, RATIOS
 
+REFRESH_S = 2.0
+"""Time between two looks at a run, s."""
+LONG_S = 1.5
+"""Seconds of waiting that are worth a line."""
 STYLE = """
 body {font-family: Helvetica, Arial, 'DejaVu Sans', sans-serif; color: #1d2429}
 .nicegui-content {padding: .75rem; max-width: 1700px; margin: auto}
@@ -19,7 +29,7 @@ table {border-collapse: collapse; font-variant-numeric: tabular-nums}
 th {text-align: left; font-weight: normal; padding: .1rem 1rem .1rem 0} td {padding: .1rem 1rem .1rem 0}
 #numbers td {font-weight: bold} .part {overflow-x: auto}
 .part svg {width: 100%; height: auto; min-width: 46rem}
-.part[aria-busy=true] {opacity: .35}
+.part[aria-busy=true] > :not(.left) {opacity: .35}
 .problem, .warning {border-left: .4rem solid #d55e00; background: #fdf1ea; padding: .4rem .7rem; margin: .2rem 0}
 .problem {font-weight: bold; width: 100%} .problem:empty {display: none}
 .bound {display: grid; grid-template-columns: 1fr 6.5rem; gap: 0 .8rem; align-items: center; margin: .2rem 0;
@@ -62,7 +72,10 @@ class AnswerPart(ui.element):
         super().__init__("div")
         self.classes("part").props(f"id=part-{key}")
         with self:
+            self._left = ui.label("").classes("left").props("role=status")
+            self._done = ui.linear_progress(0.0, show_value=False).classes("left").props('aria-label="progress"')
             self._content = ui.html("", sanitize=False)
+        self._waits_long(seen=False)
 
     def wait(self) -> None:
         """Mark what is shown as outdated."""
@@ -71,8 +84,64 @@ class AnswerPart(ui.element):
 
     def show(self, content: str) -> None:
         """Show an answer."""
+        self._waits_long(seen=False)
         self._content.content = content
         self.props("aria-busy=false")
+
+    def tell(self, share: float, seconds: float) -> None:
+        """Say how much of the answer is there, and how many seconds the rest takes, where they are worth a line."""
+        if seconds >= LONG_S or self._left.visible:
+            self._left.text, self._done.value = f"about {seconds:,.0f} s more", share
+            self._waits_long(seen=True)
+
+    def _waits_long(self, *, seen: bool) -> None:
+        for element in (self._left, self._done):
+            element.set_visibility(seen)
+
+
+class AnswerParts:
+    """All parts of the answers, each with its heading; those of one state at a time."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk, self._parts = desk, dict[str, AnswerPart]()
+        self._answers: Answers | None = None
+        for key, heading in HEADINGS.items():
+            ui.html(f"<h2>{heading}</h2>", sanitize=False)
+            self._parts[key] = AnswerPart(key)
+        ui.context.client.on_delete(self._cancel)
+
+    def wait(self) -> None:
+        """Mark everything as outdated, and end what is being computed."""
+        self._cancel()
+        for part in self._parts.values():
+            part.wait()
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self._cancel()
+        for part in self._parts.values():
+            part.show("")
+
+    def show(self, key: str, content: str) -> None:
+        """Show an answer."""
+        self._parts[key].show(content)
+
+    def analysis(self, state: ExploreState) -> Awaitable[None]:
+        """What shows all parts but the numbers as they come, until another state is waited for."""
+        self._cancel()
+        self._answers = Answers(self._desk, state, self._parts[RATIOS].tell)
+        return self._analyse(self._answers)
+
+    async def _analyse(self, answers: Answers) -> None:
+        async with aclosing(answers.parts()) as parts:
+            async for key, text in parts:
+                if answers.cancelled:
+                    return
+                self._parts[key].show(text)
+
+    def _cancel(self) -> None:
+        if self._answers is not None:
+            self._answers.cancel()
 
 
 class WorkLine(ui.element):
@@ -110,3 +179,14 @@ class WorkLine(ui.element):
     def _progress(self, phase: str, done: int = 0, total: int | None = None, /) -> None:
         self._phase.text = f"{phase}: {done:,} of {total:,}" if total else phase
         self._done.value = done / total if total else 0.0
+
+
+def run_box(run: RunView) -> None:
+    """Show a run, which is read again every `REFRESH_S`."""
+    with ui.expansion("The run", value=True).classes("w-full part"):
+        seen = ui.html("", sanitize=False)
+
+    async def read() -> None:
+        seen.content = await run.html()
+
+    ui.timer(REFRESH_S, read)

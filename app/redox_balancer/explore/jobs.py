@@ -1,36 +1,29 @@
-"""What takes seconds, in a process of its own: the search for a construct, and the export; both can be cancelled."""
+"""What takes seconds, in a process of its own that can be ended: the search for a construct, the export, analyses."""
 
 import asyncio
 import io
 import multiprocessing
+import signal
+import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
-from redox_balancer.cell.conditions import Condition
-from redox_balancer.design.construct import Construct
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.named_construct import NamedConstruct
-from redox_balancer.design.space import DesignSpace
-from redox_balancer.design.task import Task
 from redox_balancer.designer.proposal import Proposal, answer
 from redox_balancer.errors import RedoxError
+from redox_balancer.explore.analysis import Order
 from redox_balancer.files import temporary_folder
 from redox_balancer.progress import Progress
 
-
-@dataclass(frozen=True)
-class Order:
-    """The cell and the construct that a job is about."""
-
-    task: Task
-    space: DesignSpace
-    condition: Condition
-    construct: Construct
+_PAGE = frozenset(f"redox_balancer.explore.{name}" for name in ("elements", "page", "server"))
+"""What imports NiceGUI."""
 
 
 def searched(order: Order, seconds: float, progress: Progress) -> tuple[dict[str, float], float, str]:
@@ -59,44 +52,63 @@ def exported(order: Order, progress: Progress) -> bytes:
 
 
 class PageJob:
-    """A process that does one of these; `work` receives the arguments and a progress."""
+    """A process that does one of these; `work` receives the arguments and a progress.
+
+    It is forked from a process that has loaded what it needs, so that it starts in hundredths of a second.
+    """
 
     def __init__(self, work: Callable[..., Any], *arguments: Any) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._end, theirs = context.Pipe(duplex=False)
-        self._process = context.Process(target=_do, args=(theirs, work, arguments), daemon=True)
-        self._process.start()
-        theirs.close()
+        context = multiprocessing.get_context("forkserver")
+        # What is loaded here, the command line with it, which every process imports as the main module.
+        loaded = [name for name in sys.modules if name.startswith("redox_balancer.") and name not in _PAGE]
+        context.set_forkserver_preload(loaded)
+        self._end, self._theirs = context.Pipe(duplex=False)
+        self._process = context.Process(target=_do, args=(self._theirs, work, arguments), daemon=True)
         self.cancelled = False
 
-    async def result(self, progress: Progress) -> Any:
-        """Wait for the answer; None where the job was cancelled, and a RedoxError where it failed."""
-        loop = asyncio.get_running_loop()
+    async def results(self, progress: Progress) -> AsyncGenerator[Any, None]:
+        """Every answer as soon as it is there, of work that iterates over several; a RedoxError where it failed.
+
+        There are no more once the job is cancelled.
+        """
+        apart = partial(asyncio.get_running_loop().run_in_executor, None)
+        await apart(self._process.start)
+        self._theirs.close()
+        if self.cancelled:
+            self._process.terminate()
         try:
             while True:
-                kind, content = await loop.run_in_executor(None, self._end.recv)
+                kind, content = await apart(self._end.recv)
                 if kind == "done":
-                    return content
+                    return
                 if kind == "failed":
                     raise RedoxError(content[0], hint=content[1])
-                progress(*content)
+                if kind == "found":
+                    yield content
+                else:
+                    progress(*content)
         except EOFError:
-            if self.cancelled:
-                return None
-            raise RedoxError("the work ended before its answer", hint="did memory run out?") from None
+            if not self.cancelled:
+                raise RedoxError("the work ended before its answer", hint="did memory run out?") from None
         finally:
-            self._process.join()
-            self._process.close()
+            self.cancel()
             self._end.close()
+            apart(self._process.join)  # nobody need wait for that
+
+    async def result(self, progress: Progress) -> Any:
+        """The only answer; None where the job was cancelled."""
+        return next(iter([found async for found in self.results(progress)]), None)
 
     def cancel(self) -> None:
-        """End the process; its answer is None."""
+        """End the process, if it has not ended."""
         self.cancelled = True
-        with suppress(ValueError):  # it has ended
+        if self._process.pid is not None:
             self._process.terminate()
 
 
 def _do(end: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the server, which ends this
+
     def progress(phase: str, done: int = 0, total: int | None = None, /) -> None:
         if (news := (phase, done, total)) != last[-1]:
             last[-1] = news
@@ -105,7 +117,12 @@ def _do(end: Connection, work: Callable[..., Any], arguments: tuple[Any, ...]) -
     last: list[Any] = [None]
     with suppress(BrokenPipeError):  # nobody waits any more
         try:
-            end.send(("done", work(*arguments, progress)))
+            found = work(*arguments, progress)
+            for each in found if isinstance(found, Iterator) else (found,):
+                end.send(("found", each))
+            end.send(("done", None))
+        except BrokenPipeError:
+            raise
         except Exception as error:  # noqa: BLE001 - the other process tells it
             hint = error.hint if isinstance(error, RedoxError) else "please report it with the link of this page"
             end.send(("failed", (str(error) or type(error).__name__, hint)))

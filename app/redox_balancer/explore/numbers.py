@@ -1,8 +1,7 @@
 """What the page shows of a state: the library's numbers of a cell, a condition with moved bounds, a construct."""
 
 import hashlib
-import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
@@ -12,24 +11,16 @@ import numpy as np
 from redox_balancer.cell.cell_lines import in_cell_lines
 from redox_balancer.cell.choice import changed_bounds, in_own_terms
 from redox_balancer.cell.conditions import HEALTHY, JOIN, Condition, load_conditions, pick_condition
-from redox_balancer.cell.driving_force import parsimonious_fluxes
-from redox_balancer.cell.media import get_medium
-from redox_balancer.cell.network import Network
 from redox_balancer.design.construct import Construct
-from redox_balancer.design.diagnosis import Diagnosis
 from redox_balancer.design.evaluator import Evaluator, Outcome, Reference
 from redox_balancer.design.formulation import Formulation, growth_kept
 from redox_balancer.design.named_construct import NamedConstruct
-from redox_balancer.design.pressure import diagnose
-from redox_balancer.design.ratio_diagnosis import RatioDiagnosis, diagnose_ratios
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
-from redox_balancer.explore.jobs import Order
+from redox_balancer.explore.analysis import Order
 from redox_balancer.explore.quantities import quantities_of
 from redox_balancer.explore.state import ExploreState
-from redox_balancer.pathways.layout import EscherMap, fitted_map
-from redox_balancer.pathways.picture import DrawnEnzyme, draw
 
 REMEMBERED = 20
 """Answers that are kept for the next question about the same state."""
@@ -85,7 +76,6 @@ class ExploredCell:
         # A slider seldom comes back to a value, so that little is worth remembering.
         self._evaluator = Evaluator(self.space, cache_entries=REMEMBERED, region_bytes=REGION_BYTES)
         self._formulation = Formulation(self.space, compressed=False)
-        self._maps: dict[frozenset[str], EscherMap] = {}
         self._known_states: dict[tuple[str, str], Any] = {}  # what was computed of the latest states
 
     def close(self) -> None:
@@ -199,56 +189,12 @@ class ExploredCell:
             within_budget=self.space.affordable(construct),
         )
 
-    def fluxes(self, state: ExploreState) -> dict[str, float]:
-        """Parsimonious fluxes at largest growth with the construct, mmol/gDW/h; none where the cell does not grow."""
-        return self._once("fluxes", state, lambda: parsimonious_fluxes(self._bounded(state)))
-
-    def used(self, state: ExploreState, fluxes: Mapping[str, float]) -> dict[str, float]:
-        """Share of the capacity of each foreign enzyme that these fluxes use."""
-        rows = self.space.describe(self.construct(state))
-        return {
-            row["placement"]: abs(fluxes.get(row["reaction"], 0.0)) / row["flux_cap_mmol_gdw_h"]
-            for row in rows
-            if row["reaction"].startswith("SINK_")
-        }
-
-    def drawing(self, state: ExploreState, fluxes: Mapping[str, float], title: str) -> str:
-        """The redox map as SVG; a RedoxError where the model lacks most of it."""
-        placed = [(self.space.placements[place], level) for place, level in self.construct(state)]
-        foreign = {each.reaction: each.stoichiometry for each, _ in placed if each.foreign}
-        if (key := frozenset(foreign)) not in self._maps:
-            self._maps = dict(itertools.islice(self._maps.items(), 20))
-            self._maps[key] = fitted_map(self.space.network, foreign)
-        inserted = {
-            each.reaction: DrawnEnzyme(each.enzyme.id, each.caps[level] if each.foreign else None)
-            for each, level in placed
-        }
-        return draw(self._maps[key], fluxes, inserted, title)
-
-    def pressure(self, state: ExploreState) -> Diagnosis:
-        """Redox pressure of the cell without the construct, as of `rb.diagnose`."""
-        return next(iter(diagnose(replace(self.space, conditions=(self.own_condition(state),)))))
-
-    def ratios(self, state: ExploreState) -> list[RatioDiagnosis]:
-        """Ratios of NAD+ to NADH without and with the construct, as of `rb.diagnose_ratios`."""
-        medium = get_medium(self.task.medium)
-        space = replace(self.space, conditions=(self.own_condition(state),))
-        construct = self.construct(state) if state.enzymes else None
-        levels = medium.concentrations if medium else {}
-        return list(diagnose_ratios(space, construct=construct, medium=levels))
-
     def order(self, state: ExploreState) -> Order:
-        """What a job needs to know of a state; a RedoxError where it does not fit."""
+        """What a process needs to know of a state; a RedoxError where it does not fit."""
         self.require_fit(state)
-        return Order(self.task, self.space, self.own_condition(state), self.construct(state))
-
-    def named(self, state: ExploreState) -> NamedConstruct:
-        """The construct as the library names it."""
-        return NamedConstruct.of(self.space, self.construct(state))
-
-    def _bounded(self, state: ExploreState) -> Network:
-        point = self._formulation.with_placed(
-            self._formulation.under(self.own_condition(state)), self.construct(state)
-        )
-        lower, upper = self._formulation.bounds(point)
-        return replace(self._formulation.network, lower=lower, upper=upper)
+        construct = self.construct(state)
+        names = f", {NamedConstruct.of(self.space, construct)}" if state.enzymes else ""
+        moved = ", moved bounds" if state.bounds else ""
+        growth = self.numbers(state).outcome.growth
+        title = f"{state.condition.replace('_', ' ')}{names}{moved}, growth {growth:.4f} 1/h"
+        return Order(self.task, self.space, self.own_condition(state), construct, title)

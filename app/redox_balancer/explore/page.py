@@ -1,7 +1,7 @@
 """The page: controls on one side, numbers and map on the other; nothing is computed here."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -10,16 +10,14 @@ from nicegui import background_tasks, ui
 from redox_balancer.cell.conditions import Side
 from redox_balancer.errors import RedoxError
 from redox_balancer.explore.desk import CONDITIONS_FILE, Desk
-from redox_balancer.explore.elements import STYLE, AnswerPart, Bound, WorkLine
+from redox_balancer.explore.elements import STYLE, AnswerParts, Bound, WorkLine, run_box
 from redox_balancer.explore.jobs import exported, searched
 from redox_balancer.explore.numbers import ExploredCell
 from redox_balancer.explore.quantities import Quantity
 from redox_balancer.explore.state import ExploreState, History
 from redox_balancer.explore.toml import conditions_file
-from redox_balancer.explore.views import PARTS, View, spoken
+from redox_balancer.explore.views import NUMBERS, numbers, spoken
 
-REFRESH_S = 2.0
-"""Time between two looks at a run, s."""
 LONGEST_S = 3600.0
 """Longest search, s."""
 GROUPS: dict[str, Callable[[Quantity, float], bool]] = {
@@ -41,7 +39,6 @@ class ExplorePage:
         self._turn = 0  # of the state that is asked about
         self._answering = self._failed = False
         self._bounds: dict[str, Bound] = {}
-        self._parts: dict[str, AnswerPart] = {}
 
     @property
     def state(self) -> ExploreState:
@@ -55,18 +52,14 @@ class ExplorePage:
         ui.html(f"<h1>Explore {_plain(self._cell.space.network.id)}</h1>", sanitize=False)
         self._problem = ui.label("").classes("problem").props("role=alert")
         if self._desk.run is not None:
-            with ui.expansion("The run", value=True).classes("w-full part"):
-                self._run_view = ui.html("", sanitize=False)
-            ui.timer(REFRESH_S, self._read_run)
+            run_box(self._desk.run)
         with ui.element("div").classes("desk"):
             with ui.element("section").props('aria-label="Cell and enzymes"'):
                 self._controls()
             with ui.element("section").classes("answers").props('aria-label="Answers"'):
                 self._live = ui.label("").classes("silent").props("role=status aria-live=polite")
                 self._work = WorkLine()
-                for key, (heading, _) in PARTS.items():
-                    ui.html(f"<h2>{heading}</h2>", sanitize=False)
-                    self._parts[key] = AnswerPart(key)
+                self._parts = AnswerParts(self._desk)
         ui.keyboard(self._key)
         self._show(self.state, values)
         if wrong is None:
@@ -74,21 +67,18 @@ class ExplorePage:
         else:
             self._fail(wrong)
 
-    async def _read_run(self) -> None:
-        if self._desk.run is not None:
-            self._run_view.content = await self._desk.run.html()
-
     def _say(self, error: RedoxError) -> None:
         """Say in one line what is wrong and what to do."""
         self._problem.text = f"{error.message}; {error.hint}" if error.hint else error.message
 
-    def _fail(self, error: RedoxError) -> None:
-        """Say what is wrong in place of numbers that would no longer hold."""
+    def _fail(self, error: RedoxError, turn: int | None = None) -> None:
+        """Say what is wrong in place of numbers that would no longer hold, unless they are of another turn."""
+        if turn not in (None, self._turn):
+            return
         self._turn += 1
         self._failed = True
         self._say(error)
-        for part in self._parts.values():
-            part.show("")
+        self._parts.clear()
 
     def go(self, state: ExploreState, move: str = "") -> None:
         """Go to a new state."""
@@ -224,8 +214,7 @@ class ExplorePage:
         """Let controls and answers follow the state."""
         self._failed = False
         self._turn += 1
-        for part in self._parts.values():
-            part.wait()
+        self._parts.wait()
         if not self._answering:
             self._answering = True
             background_tasks.create(self._answer(), name="answers of the page", context=self._client)
@@ -247,15 +236,23 @@ class ExplorePage:
                 self._controls.refresh()
             self._show(state, await self._desk.ask(state.cell, lambda cell: cell.checked_values(state)))
             self._problem.text = ""
-            for key, (_, view) in PARTS.items():
-                text = await self._desk.ask(state.cell, partial(_viewed, view, state))
-                if turn != self._turn:
-                    return
-                self._parts[key].show(text)
-            self._live.text = await self._desk.ask(state.cell, partial(_viewed, spoken, state))
-        except RedoxError as error:
+            answer = await self._desk.ask(state.cell, lambda cell: (numbers(cell, state), spoken(cell, state)))
+            if self._failed:
+                return
+            text, self._live.text = answer
+            self._parts.show(NUMBERS, text)  # also while a slider moves on
             if turn == self._turn:
-                self._fail(error)
+                work = self._analyse(turn, self._parts.analysis(state))
+                background_tasks.create(work, name="analyses of the page", context=self._client)
+        except RedoxError as error:
+            self._fail(error, turn)
+
+    async def _analyse(self, turn: int, work: Awaitable[None]) -> None:
+        """Wait for the other parts; the numbers of the next state do not."""
+        try:
+            await work
+        except RedoxError as error:
+            self._fail(error, turn)
 
     def _show(self, state: ExploreState, values: Mapping[str, float]) -> None:
         """Set all controls to a state, and the address of the page."""
@@ -280,7 +277,3 @@ class ExplorePage:
 
 def _plain(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;")
-
-
-def _viewed(view: View, state: ExploreState, cell: ExploredCell) -> str:
-    return view(cell, state)

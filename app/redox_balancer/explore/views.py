@@ -1,22 +1,23 @@
 """What the page says of a state, as HTML: each number with all its digits in an attribute."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from html import escape
 
-from redox_balancer.cell.choice import GENOME_SCALE
 from redox_balancer.design.diagnosis import KINDS
 from redox_balancer.design.ratio_diagnosis import two_digits
 from redox_balancer.errors import RedoxError
+from redox_balancer.explore.analysis import CellAnalysis, Order
 from redox_balancer.explore.numbers import ExploredCell
 from redox_balancer.explore.state import ExploreState
+from redox_balancer.progress import Progress
 
 Row = tuple[str, str, float, str]
 """Key, label, value, and the text that is shown of it."""
-View = Callable[[ExploredCell, ExploreState], str]
+View = Callable[[CellAnalysis], str]
 
 
 def numbers(cell: ExploredCell, state: ExploreState) -> str:
-    """Value, growth, capacity, protein, and how much of each enzyme is used."""
+    """Value, growth, capacity and protein."""
     found, space = cell.numbers(state), cell.space
     outcome, reference = found.outcome, found.reference
     rows: list[Row] = [
@@ -29,10 +30,6 @@ def numbers(cell: ExploredCell, state: ExploreState) -> str:
         ("soluble", "soluble protein", found.soluble, _budget(found.soluble, space.budget)),
         ("membrane", "membrane protein", found.membrane, _budget(found.membrane, space.membrane_budget)),
         ("growth_cost", "growth that expression costs", found.growth_cost, f"{100 * found.growth_cost:.2g} %"),
-    ]
-    rows += [
-        (f"used-{name}", f"used of {name}", share, f"{100 * share:.0f} %")
-        for name, share in cell.used(state, cell.fluxes(state)).items()
     ]
     said = ""
     if not outcome.growth:
@@ -48,25 +45,26 @@ def spoken(cell: ExploredCell, state: ExploreState) -> str:
     return f"growth {outcome.growth:.4f} per hour, value {outcome.value:.3f}, capacity {outcome.capacity:.3f}"
 
 
-def redox_map(cell: ExploredCell, state: ExploreState) -> str:
+def used(analysis: CellAnalysis) -> str:
+    """How much of the capacity of each foreign enzyme the fluxes of the map use."""
+    rows = [(f"used-{name}", name, share, f"{100 * share:.0f} %") for name, share in analysis.used().items()]
+    return _table("used", rows) if rows else "<p>No foreign enzyme is put in.</p>"
+
+
+def redox_map(analysis: CellAnalysis) -> str:
     """The map with the fluxes at largest growth, or one line where there is none."""
-    fluxes = cell.fluxes(state)
-    if not fluxes:
+    if not analysis.fluxes:
         return "<p class=warning>No map: a cell that does not grow has no fluxes.</p>"
-    growth, construct = cell.numbers(state).outcome.growth, cell.named(state)
-    names = f", {construct}" if construct else ""
-    moved = ", moved bounds" if state.bounds else ""
     try:
-        title = f"{state.condition.replace('_', ' ')}{names}{moved}, growth {growth:.4f} 1/h"
-        return cell.drawing(state, fluxes, title)
+        return analysis.drawing()
     except RedoxError as error:
         return f"<p>{escape(error.message)}</p>"
 
 
-def pressure(cell: ExploredCell, state: ExploreState) -> str:
+def pressure(analysis: CellAnalysis) -> str:
     """Redox pressure: what is won back at each pool, without the construct."""
     try:
-        found = cell.pressure(state)
+        found = analysis.pressure()
     except RedoxError as error:
         return f"<p>{escape(error.message)}</p>"
     head = "".join(f"<th scope=col>{kind}" for kind in KINDS)
@@ -84,12 +82,10 @@ def pressure(cell: ExploredCell, state: ExploreState) -> str:
     return f"<p>{text}</p><table id=pressure><tr><th scope=col>pool{head}{body}</table>"
 
 
-def ratios(cell: ExploredCell, state: ExploreState) -> str:
+def ratios(analysis: CellAnalysis) -> str:
     """Ratios of NAD+ to NADH of largest growth, and those at which 95 % of it is left."""
-    if len(cell.space.network.reactions) >= GENOME_SCALE:
-        return "<p>Not known at once: in a model of this size the ratios take a minute. Diagnose them apart.</p>"
     try:
-        found = cell.ratios(state)
+        found = analysis.ratios()
     except RedoxError as error:
         return f"<p>{escape(error.message)}</p>"
     rows = ""
@@ -107,13 +103,24 @@ def ratios(cell: ExploredCell, state: ExploreState) -> str:
     return f"<table id=ratios><tr>{head}{rows}</table>"
 
 
-PARTS: Mapping[str, tuple[str, View]] = {
-    "numbers": ("Numbers", numbers),
-    "map": ("Redox map", redox_map),
-    "pressure": ("Redox pressure, without the enzymes put in", pressure),
-    "ratios": ("NAD+/NADH", ratios),
+NUMBERS, RATIOS = "numbers", "ratios"
+VIEWS: Mapping[str, View] = {"used": used, "map": redox_map, "pressure": pressure, RATIOS: ratios}
+"""What is analysed of a state beside its numbers, in the order in which it is computed."""
+HEADINGS: Mapping[str, str] = {
+    NUMBERS: "Numbers",
+    "used": "Capacity used of the enzymes put in",
+    "map": "Redox map",
+    "pressure": "Redox pressure, without the enzymes put in",
+    RATIOS: "NAD+/NADH",
 }
-"""Heading and view of each part of the page, in the order in which they are computed."""
+"""Heading of each part of the page."""
+
+
+def analysed(order: Order, parts: Sequence[str], progress: Progress) -> Iterator[tuple[str, str]]:
+    """Some parts of an order, each as soon as it is known."""
+    analysis = CellAnalysis(order, progress)
+    for part in parts:
+        yield part, VIEWS[part](analysis)
 
 
 def _budget(protein: float, budget: float) -> str:

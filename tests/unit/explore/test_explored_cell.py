@@ -6,6 +6,8 @@ import pytest
 
 import redox_balancer as rb
 from redox_balancer.errors import RedoxError
+from redox_balancer.explore import views
+from redox_balancer.explore.analysis import CellAnalysis
 from redox_balancer.explore.numbers import ExploredCell
 from redox_balancer.explore.state import ExploreState
 
@@ -92,11 +94,12 @@ def test_a_cell_line_has_its_own_numbers() -> None:
 
 def test_pressure_and_ratios_are_those_of_the_library(cell: ExploredCell) -> None:
     (diagnosis,) = rb.diagnose(rb.Task(conditions=RESCUED.condition))
-    found = cell.pressure(RESCUED)
+    analysis = CellAnalysis(cell.order(RESCUED))
+    found = analysis.pressure()
     for kind in ("acceptor", "donor"):
         assert list(found.shares(kind).values()) == pytest.approx(list(diagnosis.shares(kind).values()), abs=CLOSE)
     theirs = rb.diagnose_ratios(rb.Task(conditions=RESCUED.condition), RESCUED.enzymes)
-    ours = cell.ratios(RESCUED)
+    ours = analysis.ratios()
     assert [len(one.optima) for one in ours] == [len(one.optima) for one in theirs] == [2, 2]
     for one, other in zip(ours, theirs, strict=True):
         for mine, known in zip(one.optima, other.optima, strict=True):
@@ -107,17 +110,17 @@ def test_pressure_and_ratios_are_those_of_the_library(cell: ExploredCell) -> Non
 
 def test_the_map_has_the_fluxes_of_the_library_s_map(cell: ExploredCell) -> None:
     drawn = rb.redox_map(rb.design(rb.Task(), RESCUED.condition, construct=RESCUED.enzymes))
-    fluxes = cell.fluxes(RESCUED)
+    analysis = CellAnalysis(cell.order(RESCUED))
     # COBRApy holds growth at 1 - 1e-6 of the largest.
-    assert {name: flux for name, flux in fluxes.items() if abs(flux) > 1e-5} == pytest.approx(
+    assert {name: flux for name, flux in analysis.fluxes.items() if abs(flux) > 1e-5} == pytest.approx(
         {name: flux for name, flux in drawn.fluxes.items() if abs(flux) > 1e-5}, rel=1e-3, abs=1e-5
     )
-    used = cell.used(RESCUED, fluxes)
+    used = analysis.used()
     caps = {name: placed.cap for name, placed in drawn.inserted.items()}
     assert used == pytest.approx(
         {name: abs(drawn.fluxes[f"SINK_{name}"]) / (caps[f"SINK_{name}"] or 1.0) for name in used}, rel=1e-3
     )
-    svg = cell.drawing(RESCUED, fluxes, "title")
+    svg = analysis.drawing()
     assert svg.startswith("<svg")
     assert "LBNOX" in svg
 
@@ -142,6 +145,9 @@ def test_a_state_that_does_not_fit_is_refused(cell: ExploredCell, state: Explore
 def test_a_cell_that_cannot_live_has_no_growth_and_no_map(cell: ExploredCell) -> None:
     dead = ExploreState().with_bound("EX_glc__D_e uptake", 0.0).with_bound("EX_gln__L_e uptake", 0.0)
     assert cell.numbers(dead).outcome.growth == 0.0
-    assert cell.fluxes(dead) == {}
-    assert cell.pressure(dead).growth == 0.0
-    assert cell.ratios(dead)[0].optima == ()
+    analysis = CellAnalysis(cell.order(dead))
+    assert analysis.fluxes == {}
+    assert analysis.pressure().growth == 0.0
+    assert analysis.ratios()[0].optima == ()
+    assert "does not grow" in views.redox_map(analysis)
+    assert "not known: the cell does not grow" in views.ratios(analysis)
