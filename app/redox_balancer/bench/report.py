@@ -144,7 +144,7 @@ conditions, both linear programs of the value, a cold start. Collectors play all
 untrained policy, which is nearly uniform. With all caches off every optimum is solved, on the
 compressed network, and only the values of the cell without a construct are kept for an episode. The reference is the
 method of the first system, the predecessor of this project: COBRApy's `optimize()` and a sum over `solution.fluxes`,
-one program per step (`app/redox_balancer/bench/reference.py`), timed before and after in the same process.
+one program per step (`app/redox_balancer/bench/stepping.py`), timed before and after in the same process.
 """
 
 _HOST = HostModel()

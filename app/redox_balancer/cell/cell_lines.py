@@ -39,24 +39,14 @@ _HINT = "a table as data/cell_lines.tsv of the package: `exchange` and the lines
 
 
 class CellLine(Record):
-    """Measured exchange rates of a cell line, its growth, 1/h, and its protein content, g/gDW, if they were measured.
-
-    Attributes
-    ----------
-    rates
-        Net exchange by exchange or metabolite, mmol/gDW/h: secretion positive, uptake negative.
-    unmeasured
-        Exchanges that were not measured and are varied between half and twice of what the medium allows (assumed).
-    packaged
-        Whether the line is from the file of the package, which may name exchanges that a model lacks.
-    """
+    """Measured exchange rates of a cell line, and its growth, 1/h, and protein content, g/gDW, where known."""
 
     source: str
-    rates: Mapping[str, float]
-    unmeasured: tuple[str, ...] = ()
+    rates: Mapping[str, float]  # by exchange or metabolite, mmol/gDW/h: secretion positive, uptake negative
+    unmeasured: tuple[str, ...] = ()  # varied between half and twice of what the medium allows (assumed)
     growth: NonNegative | None = None
     protein: Positive | None = None
-    packaged: bool = False
+    packaged: bool = False  # from the file of the package, which may name exchanges that a model lacks
 
     def forced(self, network: "Network") -> "Network":
         """Return a cell on its medium whose exchanges have the measured rates, give or take `TOLERANCE`.

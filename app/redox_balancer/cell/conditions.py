@@ -61,36 +61,19 @@ class Side(StrEnum):
 class Change(BaseModel, extra="forbid", frozen=True):
     """One bound that a condition limits or opens.
 
-    Attributes
-    ----------
-    reaction, side
-        The bound that is changed.
-    value
-        The bound under the named condition, mmol/gDW/h.
-    low, high
-        Range from which a sampled condition draws the bound, mmol/gDW/h.
-    source, assumed
-        Origin of the values, and whether they are assumptions.
-    opens
-        Whether `value` replaces the bound of the medium, which may be closed, instead of lowering it. Uptakes and
-        exports can be opened.
-    leaves
-        What may leave in addition for an opened uptake, by exchange, per unit that is taken up: {EX_lac__L_e: 1} for
-        pyruvate. The uptake is then a reaction of its own, see `ledgers.with_supply`.
-    if_unlimited
-        Whether the limit holds only where the medium leaves the bound unlimited (`OPEN`), and no cell line sets it.
+    An opened uptake from which something else leaves is a reaction of its own, see `ledgers.with_supply`.
     """
 
     reaction: str
     side: Side
-    value: NonNegative
-    low: NonNegative
+    value: NonNegative  # under the named condition, mmol/gDW/h
+    low: NonNegative  # of the range from which a sampled condition draws the bound, mmol/gDW/h
     high: NonNegative
     source: str
-    assumed: bool = False
-    opens: bool = False
-    leaves: dict[str, Positive] = Field(default_factory=dict)
-    if_unlimited: bool = False
+    assumed: bool = False  # the values are assumptions
+    opens: bool = False  # `value` replaces the bound of the medium, which may be closed: of an uptake or an export
+    leaves: dict[str, Positive] = Field(default_factory=dict)  # by exchange, per unit taken up: {EX_lac__L_e: 1}
+    if_unlimited: bool = False  # only where the medium leaves it unlimited (`OPEN`), and no cell line sets it
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -81,16 +81,10 @@ def extract_core(
 ) -> Core:
     """Extract the reactions that can carry flux.
 
-    A RedoxError if the model does not grow on the medium, or is too badly scaled.
-
-    Parameters
-    ----------
-    network
-        A model with the bounds of its medium, mmol/gDW/h, and the biomass reaction as its objective.
-    medium
-        Reactions through which that medium is taken up, by the model's own ids.
-    opened
-        The same model with wider bounds, see `choice.opened`: what can carry flux there is in the core, too.
+    `network` has the bounds of its medium, mmol/gDW/h, and the biomass reaction as its objective; `medium` are the
+    reactions through which that medium is taken up, by the model's own ids. `opened` is the same model with wider
+    bounds, see `choice.opened`: what can carry flux there is in the core, too. A RedoxError if the model does not
+    grow on the medium, or is too badly scaled.
     """
     progress("growth of the model")
     model_growth = _growth(network)

@@ -36,43 +36,28 @@ class Direction(StrEnum):
 
 
 class Reasoned(Record):
-    """An entry with its reason.
+    """An entry with its reason."""
 
-    Attributes
-    ----------
-    mark, reason, source
-        How certain it is, why it is made, and where that is known from.
-    """
-
-    mark: Mark
-    reason: str = Field(min_length=1)
-    source: str = Field(min_length=1)
+    mark: Mark  # how certain it is
+    reason: str = Field(min_length=1)  # why it is made
+    source: str = Field(min_length=1)  # where that is known from
 
 
 class Correction(Reasoned):
     """One correction, for one reason, of one or several reactions or of the charges of metabolites.
 
-    Attributes
-    ----------
-    reactions
-        BiGG name of each reaction, with its equation as published or, if `unbalanced`, its imbalance (`charge -2`).
-    unbalanced
-        Whether the reactions are changed because they do not balance.
-    direction, closed, capped, capped_forward, capped_backward, stoichiometry, charges, formulas
-        What is changed, exactly one of these: the direction in which the reactions may run; no flux at all; the
-        largest flux in the directions that they have, mmol/gDW/h; the largest flux in one direction, or in each, in
-        which they then may run if they could not; new coefficients of metabolites, 0 to remove one; the charge or
-        the formula of metabolites (BiGG names without compartment) in every compartment.
+    Exactly one of the fields from `direction` on says what is changed; charges and formulas are those of metabolites,
+    by BiGG name without compartment, in every compartment.
     """
 
-    reactions: dict[str, str] = Field(default_factory=dict)
-    unbalanced: bool = False
-    direction: Direction | None = None
-    closed: bool = False
-    capped: Positive | None = None
-    capped_forward: NonNegative | None = None
+    reactions: dict[str, str] = Field(default_factory=dict)  # equation, or imbalance (`charge -2`), by BiGG name
+    unbalanced: bool = False  # they are changed because they do not balance
+    direction: Direction | None = None  # in which the reactions may run
+    closed: bool = False  # no flux at all
+    capped: Positive | None = None  # largest flux in the directions that they have, mmol/gDW/h
+    capped_forward: NonNegative | None = None  # largest flux in one direction, or in each, in which they then may run
     capped_backward: NonNegative | None = None
-    stoichiometry: dict[str, float] = Field(default_factory=dict)
+    stoichiometry: dict[str, float] = Field(default_factory=dict)  # new coefficients of metabolites, 0 to remove one
     charges: dict[str, int] = Field(default_factory=dict)
     formulas: dict[str, str] = Field(default_factory=dict)
 

@@ -35,24 +35,13 @@ NOTE = "curation"
 
 
 class Curated(NamedTuple):
-    """A curated network.
-
-    Attributes
-    ----------
-    curation
-        Id of the curation, empty where the network is as published.
-    lines
-        What was changed, one line for each reaction and metabolite.
-    reactions, metabolites
-        Those that are new or have other bounds or coefficients, and those that are new or have another charge or
-        formula, by the model's own id.
-    """
+    """A curated network; reactions and metabolites are by the model's own id."""
 
     network: Network
-    curation: str = ""
-    lines: tuple[str, ...] = ()
-    reactions: tuple[str, ...] = ()
-    metabolites: tuple[str, ...] = ()
+    curation: str = ""  # id; empty where the network is as published
+    lines: tuple[str, ...] = ()  # what was changed, one line for each reaction and metabolite
+    reactions: tuple[str, ...] = ()  # new, or with other bounds or coefficients
+    metabolites: tuple[str, ...] = ()  # new, or with another charge or formula
 
     @property
     def summary(self) -> str:
@@ -62,23 +51,13 @@ class Curated(NamedTuple):
 
 @dataclass(frozen=True)
 class Curation:
-    """The changes of one file, by id.
+    """The changes of one file, by id."""
 
-    Attributes
-    ----------
-    id
-        Name of the file without its suffix.
-    names
-        Own id by BiGG name, of reactions that the model does not name so, or of which it names several so.
-    additions, substances
-        Reactions that the model lacks, and metabolites of theirs, by BiGG name (of metabolites without compartment).
-    """
-
-    id: str
+    id: str  # name of the file without its suffix
     corrections: Mapping[str, Correction]
-    names: Mapping[str, str] = field(default_factory=dict)
-    additions: Mapping[str, Addition] = field(default_factory=dict)
-    substances: Mapping[str, Substance] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)  # own id by BiGG name, of what has another
+    additions: Mapping[str, Addition] = field(default_factory=dict)  # reactions that the model lacks, by BiGG name
+    substances: Mapping[str, Substance] = field(default_factory=dict)  # their metabolites, likewise
 
     @classmethod
     def read(cls, path: Path) -> "Curation":

@@ -57,32 +57,19 @@ def parsimonious_fluxes(network: Network) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class DrivingForce:
-    """The largest driving force that all active reactions can have at once.
+    """The largest driving force that all active reactions can have at once."""
 
-    Attributes
-    ----------
-    value
-        The smallest of them, kJ/mol; negative where the state is infeasible within the ranges of concentrations.
-    limiting
-        Share of each reaction that limits it, the largest first; they sum up to 1.
-    concentrations
-        Concentration of each metabolite at that optimum, M: one of possibly many.
-    """
-
-    value: float
-    limiting: dict[str, float]
-    concentrations: dict[str, float]
+    value: float  # the smallest of them, kJ/mol; negative where the state is infeasible
+    limiting: dict[str, float]  # share of each reaction that limits it, the largest first; they sum up to 1
+    concentrations: dict[str, float]  # of each metabolite at that optimum, M: one of possibly many
 
 
 @dataclass(frozen=True)
 class RatioWindow:
     """Smallest and largest value of a ratio at which a state is feasible, and what keeps it there.
 
-    Attributes
-    ----------
-    low_limits, high_limits
-        Reactions, and concentrations at the end of their range (`nadh_m low`), that close it on either side, each
-        with the change of ln(ratio) per RT by which its limit is relaxed, the largest first.
+    Limits are reactions, and concentrations at the end of their range (`nadh_m low`), each with the change of
+    ln(ratio) per RT by which it is relaxed, the largest first.
     """
 
     ratio: Ratio

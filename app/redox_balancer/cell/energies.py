@@ -41,36 +41,21 @@ POSSIBLE = 1e-12, 10.0
 class Thermodynamics:
     """What is known of the energies of a network's reactions.
 
-    Attributes
-    ----------
-    network
-        The network; all arrays are in its order.
-    reactants
-        Coefficient of each metabolite that counts for the energy of each reaction, a sparse array of shape
-        (metabolites, reactions). It differs from the network's where `mechanisms.tsv` says so.
-    energies
-        Energy of each reaction as written, all reactants but protons and water at 1 M and each in its compartment,
-        shape (reactions,), kJ/mol; NaN where it is not known.
-    lower, upper
-        Range of RT ln c of each metabolite, c in M, shape (metabolites,), kJ/mol.
-    deviations
-        What an independent standard normal variable adds to the energies of metabolites, shape (metabolites,
-        variables), kJ/mol: the square root of a covariance that a substance has in all compartments, and one variable
-        for each uncertain potential and for each figure of another origin.
-    temperature_k
-        Temperature, K.
-    reasons
-        Why the energy of a reaction is not known, and so sets no limit; exchanges and growth are left out.
+    Arrays are in the order of the network. `reactants` differs from its matrix where `mechanisms.tsv` says so.
+    `energies` are those of reactions as written, all reactants but protons and water at 1 M and each in its
+    compartment. `deviations` are what an independent standard normal variable adds to the energies of metabolites:
+    the square root of a covariance that a substance has in all compartments, and one variable for each uncertain
+    potential and for each figure of another origin.
     """
 
     network: Network
-    reactants: Any
-    energies: FloatArray
-    lower: FloatArray
+    reactants: Any  # coefficients that count for the energies, sparse, shape (metabolites, reactions)
+    energies: FloatArray  # shape (reactions,), kJ/mol; NaN where it is not known
+    lower: FloatArray  # of RT ln c of each metabolite, c in M, shape (metabolites,), kJ/mol
     upper: FloatArray
-    deviations: FloatArray
-    temperature_k: float
-    reasons: Mapping[str, str] = field(default_factory=dict)
+    deviations: FloatArray  # shape (metabolites, variables), kJ/mol
+    temperature_k: float  # K
+    reasons: Mapping[str, str] = field(default_factory=dict)  # why energies are not known
 
     @property
     def thermal_energy(self) -> float:

@@ -26,39 +26,23 @@ IntArray = NDArray[np.int32]
 class Network:
     """Reactions, metabolites and bounds of a metabolic network.
 
-    Attributes
-    ----------
-    id
-        Name of the model.
-    reactions, metabolites
-        Identifiers, in the order of columns and rows.
-    indptr, indices, data
-        The stoichiometric matrix S, shape (metabolites, reactions), in compressed sparse column (CSC) format.
-    lower, upper
-        Flux bounds of each reaction, shape (reactions,), in mmol/gDW/h (1/h for the biomass reaction).
-    objective
-        The reaction whose flux is growth, by the model's own id.
-    formulas, charges
-        Sum formula and charge of each metabolite that has one.
-    names
-        BiGG names and compartments; a reaction or metabolite can be looked up by its id or its BiGG name.
-    repairs
-        What was mended or is read otherwise than the model file says, one line each.
+    The stoichiometric matrix S, shape (metabolites, reactions), is in compressed sparse column (CSC) format:
+    `indptr`, `indices`, `data`. Columns are in the order of `reactions`, rows in that of `metabolites`.
     """
 
-    id: str
+    id: str  # name of the model
     reactions: tuple[str, ...]
     metabolites: tuple[str, ...]
     indptr: IntArray
     indices: IntArray
     data: FloatArray
-    lower: FloatArray
+    lower: FloatArray  # flux bounds, shape (reactions,), mmol/gDW/h (1/h for the biomass reaction)
     upper: FloatArray
-    objective: str
-    formulas: Mapping[str, str] = field(default_factory=dict)
+    objective: str  # the reaction whose flux is growth, by the model's own id
+    formulas: Mapping[str, str] = field(default_factory=dict)  # of each metabolite that has one
     charges: Mapping[str, int] = field(default_factory=dict)
-    names: Names = field(default_factory=Names)
-    repairs: tuple[str, ...] = ()
+    names: Names = field(default_factory=Names)  # BiGG names, which find a reaction or metabolite too
+    repairs: tuple[str, ...] = ()  # what was mended or is read otherwise than the model file says, one line each
 
     @classmethod
     def of(

@@ -22,27 +22,16 @@ class Ratio(NamedTuple):
 class RatioTable:
     """Shares of capacities at D ratios, all others free.
 
-    Attributes
-    ----------
-    reactions
-        The C reactions whose capacity depends on a ratio.
-    possible
-        Rows over (x, 1), shape (K, D + 1): where one is negative not all needed reactions can run.
-    cuts, starts
-        Cuts over (x, 1) of the driving forces backward and forward of each reaction, shape (N, D + 1), kJ/mol, and
-        where those of each force begin, shape (2 C,).
-    competition
-        K / Ki of the saturation of each reaction by each ratio, shape (C, D); 0 where it does not depend on it.
-    thermal_energy
-        RT, kJ/mol.
+    `possible` are rows over (x, 1): where one is negative not all needed reactions can run. `cuts` are those of the
+    driving forces backward and forward of each reaction over (x, 1).
     """
 
-    reactions: tuple[str, ...]
-    possible: FloatArray
-    cuts: FloatArray
-    starts: IntArray
-    competition: FloatArray
-    thermal_energy: float
+    reactions: tuple[str, ...]  # the C reactions whose capacity depends on a ratio
+    possible: FloatArray  # shape (K, D + 1)
+    cuts: FloatArray  # shape (N, D + 1), kJ/mol
+    starts: IntArray  # where those of each force begin, shape (2 C,)
+    competition: FloatArray  # K / Ki of the saturation of each reaction by each ratio, shape (C, D); 0 for none
+    thermal_energy: float  # RT, kJ/mol
 
     @property
     def span(self) -> tuple[float, float] | None:

@@ -48,22 +48,12 @@ BOX = 2.0**60
 
 
 class Proven(NamedTuple):
-    """An answer with its proof.
-
-    Attributes
-    ----------
-    solution
-        Status and optimum.
-    fluxes, reduced_costs
-        Of an optimum, shape (reactions,): mmol/gDW/h, and change of the optimum per unit of flux.
-    certificate
-        Of infeasibility, unless a lower bound is above an upper one.
-    """
+    """An answer with its proof."""
 
     solution: Solution
-    fluxes: FloatArray | None = None
-    reduced_costs: FloatArray | None = None
-    certificate: FarkasCertificate | None = None
+    fluxes: FloatArray | None = None  # of an optimum, shape (reactions,), mmol/gDW/h
+    reduced_costs: FloatArray | None = None  # change of the optimum per unit of flux, shape (reactions,)
+    certificate: FarkasCertificate | None = None  # of infeasibility, unless a lower bound is above an upper one
 
 
 class _Program(NamedTuple):

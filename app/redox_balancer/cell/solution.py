@@ -43,24 +43,16 @@ class ReducedCosts(NamedTuple):
 class Tableau(NamedTuple):
     """An optimal vertex as a function of the bounds of C columns that are not basic, all other bounds fixed.
 
-    Attributes
-    ----------
-    reduced_costs
-        Change of the objective per unit of each column, shape (C,); 0 where the column is basic.
-    at_upper
-        Whether a column is nonbasic at its upper bound, shape (C,). For a fixed column (equal bounds) it is the bound
-        that the sign of its reduced cost would hold it at if the bounds differed.
-    vertex
-        Fluxes, and then imbalances of the M metabolites, as rows over (values of the columns, 1), shape
-        (reactions + M, C + 1), mmol/gDW/h; 0 for the value of a column that is basic or not at a bound.
-    constant
-        The optimum if the columns had no flux, by the reduced costs of all others; None if it is not proven.
+    A fixed column (equal bounds) counts as at the bound that the sign of its reduced cost would hold it at if they
+    differed. `vertex` has fluxes, and then imbalances of the M metabolites, as rows over (values of the columns, 1);
+    0 for the value of a column that is basic or not at a bound. `constant` is the optimum if the columns had no flux,
+    by the reduced costs of all others.
     """
 
-    reduced_costs: FloatArray
-    at_upper: NDArray[np.bool_]
-    vertex: FloatArray
-    constant: float | None = None
+    reduced_costs: FloatArray  # change of the objective per unit of a column, shape (C,); 0 where it is basic
+    at_upper: NDArray[np.bool_]  # nonbasic at the upper bound, shape (C,)
+    vertex: FloatArray  # shape (reactions + M, C + 1), mmol/gDW/h
+    constant: float | None = None  # None if it is not proven
 
     def of(self, columns: Sequence[int]) -> ReducedCosts:
         """What it says of the reduced costs of its columns."""

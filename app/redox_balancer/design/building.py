@@ -12,14 +12,9 @@ from redox_balancer.design.space import DesignSpace
 class Building:
     """Constructs that N environments build, protein that they spent, legal actions, and first part of observations.
 
-    Attributes
-    ----------
-    placed
-        Level of each placement, 0 where there is none, shape (N, P).
-    observed
-        Entries of the observations without candidates, shape (N, D); the budgets left follow the entry `left_at`.
-    masks
-        Whether each action stays within the protein budgets, shape (N, actions); stopping always does.
+    `placed` is the level of each placement, 0 where there is none, shape (N, P). `observed` are the entries of the
+    observations without candidates, shape (N, D); the budgets left follow the entry `left_at`. `masks` tell whether
+    each action stays within the protein budgets, shape (N, actions); stopping always does.
     """
 
     def __init__(self, space: DesignSpace, count: int, size: int, left_at: int) -> None:

@@ -18,19 +18,9 @@ def held_out(
 ) -> list[Condition]:
     """Combinations of conditions that a policy was trained on one by one.
 
-    Parameters
-    ----------
-    trained
-        The conditions of the training.
-    path
-        A list of combinations (TOML); None for those in the package's list that consist of trained conditions.
-    mixed
-        Mixtures that the policy was trained on as well.
-
-    Raises
-    ------
-    RedoxError
-        The package's list has no such combination, or one in the user's list is unknown or was trained on.
+    `path` is a list of combinations (TOML); None for those in the package's list that consist of `trained`
+    conditions. `mixed` are mixtures that the policy was trained on as well. A RedoxError if the package's list has no
+    such combination, or one in the user's list is unknown or was trained on.
     """
     if path is None:
         chosen = _of_the_package(trained)

@@ -50,33 +50,15 @@ Maker = Callable[[Condition, tuple[Ratio, ...]], RatioTable]
 
 @dataclass(frozen=True, eq=False)
 class HeldRatios:
-    """The ratios that the conditions of a design space hold, and how capacities depend on them.
+    """The ratios that the conditions of a design space hold, and how capacities depend on them."""
 
-    Attributes
-    ----------
-    held
-        The ratios, in the order of `HeldCondition.ratios`.
-    sought
-        The ratios that the reward `ratio` is about.
-    reactions
-        Reactions whose capacity depends on a ratio.
-    growth
-        Growth from which a state counts, 1/h.
-    make
-        Computes the table of a condition, which holds for every construct and all limits within their ranges.
-    concentrations
-        Ranges that go before all others, M, by metabolite.
-    checksum
-        Of energies and ranges of concentrations.
-    """
-
-    held: tuple[HeldRatio, ...]
-    sought: tuple[Ratio, ...]
-    reactions: tuple[str, ...]
-    growth: float
-    make: Maker = field(repr=False)
-    concentrations: Mapping[str, tuple[float, float]]
-    checksum: str
+    held: tuple[HeldRatio, ...]  # in the order of `HeldCondition.ratios`
+    sought: tuple[Ratio, ...]  # what the reward `ratio` is about
+    reactions: tuple[str, ...]  # those whose capacity depends on a ratio
+    growth: float  # from which a state counts, 1/h
+    make: Maker = field(repr=False)  # the table of a condition, for every construct and all limits in their ranges
+    concentrations: Mapping[str, tuple[float, float]]  # ranges that go before all others, M, by metabolite
+    checksum: str  # of energies and ranges of concentrations
     _tables: dict[tuple[str, tuple[Ratio, ...]], RatioTable] = field(default_factory=dict, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -131,12 +113,8 @@ def held_ratios(
 ) -> tuple[HeldRatio, ...]:
     """Read ratios to be held, such as `c`, `c=700` or `c=10:1000`, by compartment.
 
-    `spans` are decimal logarithms of what the ranges of concentrations allow.
-
-    Raises
-    ------
-    RedoxError
-        A compartment has no NAD+ with NADH, or a ratio is none that the concentrations can have.
+    `spans` are decimal logarithms of what the ranges of concentrations allow. A RedoxError if a compartment has no
+    NAD+ with NADH, or a ratio is none that the concentrations can have.
     """
     known = {network.compartment_of(ratio.numerator): ratio for ratio in spans}
     usual, found = usual_ratios(), {}

@@ -10,17 +10,12 @@ import numpy as np
 class Measurement:
     """Growth and capacity measured after each placement.
 
-    Attributes
-    ----------
-    noise
-        Standard deviation of the Gaussian error of both, of growth relative to healthy growth and of capacity in
-        healthy respirations; 0 for exact measurements, which draw no random number.
-    cost
-        Value deducted for each measurement.
+    `noise` is the standard deviation of the Gaussian error of both, of growth relative to healthy growth and of
+    capacity in healthy respirations; 0 for exact measurements, which draw no random number.
     """
 
     noise: float = 0.0
-    cost: float = 0.0
+    cost: float = 0.0  # deducted from the value for each measurement
 
     @property
     def of_sample(self) -> bool:

@@ -116,12 +116,8 @@ def build_constructs(
     """Named constructs as constructs of one design space whose levels are all their fractions.
 
     `named` are proteome fractions by placement. They need not be among the levels of `space`, nor the constructs
-    within its budgets: the capacity of an enzyme is proportional to its fraction.
-
-    Raises
-    ------
-    RedoxError
-        A placement is not in the design space, or a construct leaves no protein to grow with.
+    within its budgets: the capacity of an enzyme is proportional to its fraction. A RedoxError if a placement is not
+    in the design space, or a construct leaves no protein to grow with.
     """
     positions = {placement.id: position for position, placement in enumerate(space.placements)}
     for fractions in named:

@@ -42,22 +42,8 @@ from redox_balancer.progress import Progress, no_progress
 def diagnose(space: DesignSpace, progress: Progress = no_progress) -> Iterator[Diagnosis]:
     """Diagnose a cell under each condition of a design space; what can be built into it plays no part.
 
-    Parameters
-    ----------
-    space
-        The cell and its conditions.
-    progress
-        Receives each condition as it starts, with the number that is done.
-
-    Yields
-    ------
-    Diagnosis
-        In the order of the conditions.
-
-    Raises
-    ------
-    RedoxError
-        The model knows no NADH, NADPH or ubiquinol, or an unperturbed cell does not grow.
+    `progress` receives each condition as it starts, with the number that is done. A RedoxError if the model knows no
+    NADH, NADPH or ubiquinol, or an unperturbed cell does not grow.
     """
     pools = list(pools_of(space.network))
     if not pools:

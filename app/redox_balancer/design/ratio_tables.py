@@ -36,23 +36,13 @@ def concentrations_under(
 
 @dataclass(frozen=True, eq=False)
 class TableMaker:
-    """Computes the table of a condition.
-
-    Attributes
-    ----------
-    formulation, known
-        The cell, with the energies and ranges of the package.
-    reactions, growth
-        Columns whose capacity depends on a ratio, and growth from which a state counts, 1/h.
-    medium, given
-        Ranges of concentrations, see `concentrations_under`.
-    """
+    """Computes the table of a condition."""
 
     formulation: Formulation
-    known: Thermodynamics
-    columns: list[int]
-    growth: float
-    medium: Mapping[str, Concentration]
+    known: Thermodynamics  # energies and ranges of the package
+    columns: list[int]  # those whose capacity depends on a ratio
+    growth: float  # from which a state counts, 1/h
+    medium: Mapping[str, Concentration]  # ranges of concentrations, see `concentrations_under`
     given: Concentrations
 
     def __call__(self, condition: Condition, ratios: tuple[Ratio, ...]) -> RatioTable:
@@ -70,19 +60,9 @@ def with_ratios(
 ) -> DesignSpace:
     """A design space whose conditions hold ratios, or in which the reward `ratio` looks for them.
 
-    Parameters
-    ----------
-    space
-        The design space.
-    held
-        Ratios as `held_ratios` reads them.
-    medium, concentrations
-        Ranges of concentrations, see `concentrations_under`.
-
-    Raises
-    ------
-    RedoxError
-        The model has no NAD+ with NADH, or no energies, or a compartment, ratio or concentration is impossible.
+    `held` are ratios as `held_ratios` reads them, `medium` and `concentrations` ranges as of `concentrations_under`.
+    A RedoxError if the model has no NAD+ with NADH, or no energies, or a compartment, ratio or concentration is
+    impossible.
     """
     formulation = Formulation(space, compressed=False)
     network = formulation.network

@@ -54,28 +54,14 @@ def break_even(training_s: float, trained_s: float, search_s: float) -> int | No
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Answers of several methods under the same conditions.
-
-    Attributes
-    ----------
-    conditions, optima
-        The conditions, and their proven optima, None where there is none.
-    found
-        The answers of each method, by seed and condition.
-    seconds
-        Time at which the methods are compared; infinite for the time that each takes.
-    times
-        Times of the curves, ascending, s; the searches went on until the last.
-    training_s
-        Wall time of the training, mean of the runs.
-    """
+    """Answers of several methods under the same conditions."""
 
     conditions: Sequence[Condition]
-    optima: Sequence[ProvenBest | None]
-    found: Mapping[str, Sequence[Sequence[SearchResult]]]
-    seconds: float
-    times: Sequence[float]
-    training_s: float
+    optima: Sequence[ProvenBest | None]  # None where none is proven
+    found: Mapping[str, Sequence[Sequence[SearchResult]]]  # the answers of each method, by seed and condition
+    seconds: float  # time at which the methods are compared; infinite for the time that each takes
+    times: Sequence[float]  # of the curves, ascending, s; the searches went on until the last
+    training_s: float  # wall time of the training, mean of the runs
 
     @property
     def best_known(self) -> FloatArray:

@@ -43,37 +43,17 @@ ENUMERABLE = 1_000_000
 
 @dataclass(frozen=True)
 class Protocol:
-    """The conditions of a comparison, and what an answer may cost; None chooses by the task.
+    """The conditions of a comparison, and what an answer may cost; None chooses by the task."""
 
-    Attributes
-    ----------
-    sets
-        Names of the sets of conditions.
-    states
-        Number of states in a set of them.
-    held_out
-        File with held-out combinations of conditions; None for that of the package.
-    seeds
-        Seeds of each method that draws.
-    seconds, longest
-        Time at which the methods are compared, and up to which each search goes on, s.
-    oracle_s
-        Time of the oracle, s.
-    elsewhere
-        Settings of the task in place of those of the training, see `TrainedRun.elsewhere`.
-    jobs
-        Processes, each on one thread.
-    """
-
-    sets: Sequence[str] = (STATES, PAIRS)
-    states: int = 28
-    held_out: Path | None = None
-    seeds: int = 5
-    seconds: float | None = None
-    longest: float | None = None
-    oracle_s: float = 600.0
-    elsewhere: Mapping[str, Any] = field(default_factory=dict)
-    jobs: int = 1
+    sets: Sequence[str] = (STATES, PAIRS)  # names of the sets of conditions
+    states: int = 28  # in a set of them
+    held_out: Path | None = None  # file with held-out combinations of conditions; None for that of the package
+    seeds: int = 5  # of each method that draws
+    seconds: float | None = None  # time at which the methods are compared, s
+    longest: float | None = None  # time up to which each search goes on, s
+    oracle_s: float = 600.0  # time of the oracle, s
+    elsewhere: Mapping[str, Any] = field(default_factory=dict)  # settings in place of the training's
+    jobs: int = 1  # processes, each on one thread
 
     def of(self, environments: RedoxEnvs) -> tuple[float, float]:
         """`seconds` and `longest` for a task; where the condition is hidden, `seconds` is infinite."""
@@ -93,14 +73,9 @@ def compare_methods(
 ) -> dict[str, Any]:
     """Compare runs that differ in their seed alone with searches, the best fixed construct and the oracle.
 
-    Everything as data, ready for JSON.
-
-    Optima that an `earlier` summary has from valuing every construct are taken from it where it is of the same task.
-
-    Raises
-    ------
-    RedoxError
-        The runs differ in more, one has no checkpoint, or the held-out combinations do not fit them.
+    Returns everything as data, ready for JSON. Optima that an `earlier` summary has from valuing every construct are
+    taken from it where it is of the same task. A RedoxError if the runs differ in more, one has no checkpoint, or the
+    held-out combinations do not fit them.
     """
     runs = _same_task(folders, protocol.elsewhere)
     environments = runs[0].environments()

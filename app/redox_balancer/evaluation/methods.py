@@ -40,27 +40,13 @@ FIXED_TIMES = 10
 
 @dataclass(frozen=True)
 class Setup:
-    """What each process of a comparison needs, ready to be pickled.
+    """What each process of a comparison needs, ready to be pickled."""
 
-    Attributes
-    ----------
-    environments
-        The environments that the policies were trained in.
-    conditions
-        Conditions of the comparison.
-    runs
-        The runs, which differ in their seed alone.
-    times
-        Times of an answer, ascending, s: a search goes on until the last, one that divides its time is repeated.
-    oracle_s
-        Time of the oracle for an answer, which has none before its proof, s.
-    """
-
-    environments: RedoxEnvs
+    environments: RedoxEnvs  # that the policies were trained in
     conditions: tuple[Condition, ...]
-    runs: Sequence[TrainedRun]
-    times: Sequence[float]
-    oracle_s: float
+    runs: Sequence[TrainedRun]  # which differ in their seed alone
+    times: Sequence[float]  # of an answer, ascending, s: a search goes on to the last, or is repeated
+    oracle_s: float  # time of the oracle for an answer, which has none before its proof, s
 
     def seeds(self, sampled: int) -> dict[str, int]:
         """The methods of the task with the number of their seeds, `sampled` for those that draw.

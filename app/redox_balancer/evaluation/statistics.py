@@ -39,12 +39,7 @@ def bootstrap_interval(
     of the same kind. (Resampling seeds alone, as is usual for a fixed set of benchmark tasks, would give a
     deterministic method an interval of width 0.)
 
-    Parameters
-    ----------
-    scores
-        Shape (seeds, conditions).
-    mean
-        Mean over an axis, or over all scores without one.
+    The shape of `scores` is (seeds, conditions); `mean` is over an axis, or over all scores without one.
     """
     middle = float(mean(scores))
     rows, columns = (np.arange(size) for size in scores.shape)

@@ -45,18 +45,9 @@ GAIN = 1e-9
 class Belief:
     """The states that the hidden cell may be in, all equally likely before the first measurement.
 
-    Parameters
-    ----------
-    evaluator
-        Values constructs; may be reset between two answers.
-    states
-        The states considered possible.
-    placements
-        K, the largest number of placements, each of them measured.
-    measurement
-        Error and cost.
-    look_ahead
-        Placements that are looked ahead, 1 or 2; 1 for rewards without `ESTIMATED` values.
+    `evaluator` may be reset between two answers. `placements` is K, the largest number of placements, each of them
+    measured with the error and cost of `measurement`. 1 or 2 placements are looked ahead (`look_ahead`); 1 for
+    rewards without `ESTIMATED` values.
     """
 
     evaluator: Evaluator
@@ -225,12 +216,8 @@ class Plan:
     """What each of A placements is worth if the best answer follows each of its measurements, expected by S states.
 
     Measurements are drawn from the belief: each state as often as it is likely, with the same errors for all
-    placements.
-
-    Attributes
-    ----------
-    worth, exact
-        Expected value less cost of each placement, shape (A,), and those that rest on exact values.
+    placements. `worth` is the expected value less cost of each placement, shape (A,); `exact` are those that rest on
+    exact values.
     """
 
     def __init__(

@@ -42,36 +42,21 @@ class Closing:
 
 @dataclass(frozen=True)
 class CurationProposal:
-    """A curated network and how it came about; fluxes in mmol/gDW/h, growth on the medium in 1/h.
-
-    Attributes
-    ----------
-    unbalanced
-        Reactions that do not balance: the largest flux that is left, or None where they are closed.
-    closings, cycles
-        The steps that are closed, in the order of their cycles, and all cycles found, shortest first.
-    before, after
-        Largest flux of each probe in the model and in the curated network.
-    functions, lost, not_performed
-        Names of the functions that the curated network performs, of those that it does not perform any more, for they
-        rest on what was free, and of those that the model does not perform as published.
-    price, rounds
-        Sum of the prices of the closings, which no other set undercuts, and how many programs that took.
-    """
+    """A curated network and how it came about; fluxes in mmol/gDW/h, growth on the medium in 1/h."""
 
     network: Network
-    unbalanced: Mapping[str, float | None]
-    closings: tuple[Closing, ...]
-    cycles: tuple[FreeCycle, ...]
-    before: Mapping[Probe, float]
-    after: Mapping[Probe, float]
+    unbalanced: Mapping[str, float | None]  # largest flux left of those that do not balance; None: closed
+    closings: tuple[Closing, ...]  # the steps that are closed, in the order of their cycles
+    cycles: tuple[FreeCycle, ...]  # all that were found, shortest first
+    before: Mapping[Probe, float]  # largest flux of each probe in the model
+    after: Mapping[Probe, float]  # and in the curated network
     growth: float
     growth_after: float
-    functions: tuple[str, ...]
-    lost: tuple[str, ...]
-    not_performed: tuple[str, ...]
-    price: int
-    rounds: int
+    functions: tuple[str, ...]  # names of those that the curated network performs
+    lost: tuple[str, ...]  # of those that it does not perform any more, for they rest on what was free
+    not_performed: tuple[str, ...]  # and of those that the model does not perform as published
+    price: int  # sum of the prices of the closings, which no other set undercuts
+    rounds: int  # programs that took
 
 
 def propose(

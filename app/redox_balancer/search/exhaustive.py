@@ -24,24 +24,15 @@ LARGEST = 5_000_000
 class ExhaustiveReference:
     """Result of an exhaustive search under one condition.
 
-    Attributes
-    ----------
-    constructs
-        Number of constructs valued, all with at least one placement.
-    best
-        The best of them, best first; the empty construct precedes them where none has a value of 0 or more.
-    mean
-        Mean value of all constructs; 0 if there are none.
-    solves, seconds
-        Linear programs solved, and wall time in one process.
+    The empty construct precedes the best ones where none has a value of 0 or more.
     """
 
     condition: str
-    constructs: int
-    best: tuple[Valued, ...]
-    mean: float
-    solves: int
-    seconds: float
+    constructs: int  # number of those valued, all with at least one placement
+    best: tuple[Valued, ...]  # best first
+    mean: float  # of the values of all constructs; 0 if there are none
+    solves: int  # linear programs solved
+    seconds: float  # wall time in one process
 
 
 def constructs(space: DesignSpace, placements: int) -> Iterator[Construct]:

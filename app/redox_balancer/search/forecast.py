@@ -61,12 +61,8 @@ class _Cell(NamedTuple):
 class Forecast:
     """Estimates for a set of states.
 
-    Parameters
-    ----------
-    evaluator, states
-        Values constructs exactly; cells that estimates are made for.
-    placements, solved
-        Cuts are those of so many random constructs of up to `placements` placements, in one state after the other.
+    `evaluator` values constructs exactly. Cuts are those of `solved` random constructs of up to `placements`
+    placements, in one state after the other.
     """
 
     def __init__(self, evaluator: Evaluator, states: Sequence[State], placements: int, solved: int) -> None:

@@ -162,21 +162,9 @@ def pareto_front(
 ) -> ParetoFront:
     """The Pareto front of growth, capacity and protein under one condition.
 
-    Parameters
-    ----------
-    evaluator
-        One of the plain task, whose outcomes have both growth and capacity (`DesignSpace.plain`).
-    condition, placements
-        A condition of its design space, and K, the largest number of placements.
-    seconds
-        Limit of wall time; None for none, which is meant for small spaces.
-    seed
-        Seed of the random constructs that the engine starts from.
-
-    Raises
-    ------
-    RedoxError
-        The limit is not above 0, or the seed is negative.
+    `evaluator` is one of the plain task, whose outcomes have both growth and capacity (`DesignSpace.plain`).
+    `placements` is K, their largest number, and `seconds` the limit of wall time; None for none, which is meant for
+    small spaces. A RedoxError if the limit is not above 0, or the seed of the random starts is negative.
     """
     require_limits(seed, seconds=seconds)
     ends = None if seconds is None else time.perf_counter() + seconds

@@ -79,35 +79,19 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Answer of a search and its cost: the empty construct, of value 0, where none was better.
-
-    Attributes
-    ----------
-    paid
-        Cost of measurements, which is deducted in `value`.
-    evaluations, solves, seconds
-        Constructs valued, also those that recurred, linear programs, and wall time from a reset evaluator.
-    iterations
-        Simplex iterations of the mixed-integer solver, including branch and bound; 0 for other searches.
-    bound
-        Proven upper bound of the value of every construct; None where nothing is proven.
-    stage, is_local_optimum
-        By the engine: what found the construct, and whether no change of one placement is worth more.
-    improvements
-        When the answer became better, s, and its value from then on; what was never valued is not in it.
-    """
+    """Answer of a search and its cost: the empty construct, of value 0, where none was better."""
 
     construct: Construct
     value: float
-    evaluations: int
-    solves: int
-    seconds: float
-    iterations: int = 0
-    bound: float | None = None
-    stage: str = ""
-    is_local_optimum: bool = False
-    paid: float = 0.0
-    improvements: tuple[tuple[float, float], ...] = field(default=(), compare=False)
+    evaluations: int  # constructs valued, also those that recurred
+    solves: int  # linear programs
+    seconds: float  # wall time from a reset evaluator
+    iterations: int = 0  # simplex iterations of the mixed-integer solver, including branch and bound
+    bound: float | None = None  # proven upper bound of the value of every construct
+    stage: str = ""  # of the engine that found it
+    is_local_optimum: bool = False  # no change of one placement is worth more, by the engine
+    paid: float = 0.0  # cost of measurements, deducted in `value`
+    improvements: tuple[tuple[float, float], ...] = field(default=(), compare=False)  # time, s, and value
 
     def value_at(self, seconds: float) -> float:
         """Value of the answer after so much wall time: 0 as long as there is none."""
