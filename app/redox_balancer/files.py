@@ -11,8 +11,7 @@ from pathlib import Path
 
 from redox_balancer.errors import RedoxError
 
-TEMPORARY = ".partial-"
-"""Prefix of the names of incomplete files and folders; no reader matches it."""
+TEMPORARY = ".partial-"  # prefix of the names of incomplete files and folders; no reader matches it
 
 
 @contextmanager

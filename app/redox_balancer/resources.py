@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
 MEBIBYTE = 2**20
-SOURCE = Path(__file__).absolute().parents[1]
-"""Folder that this package is imported from."""
+SOURCE = Path(__file__).absolute().parents[1]  # folder that this package is imported from
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - Ray's own place for the object store
 CGROUP = Path("/sys/fs/cgroup")
 # Measured on 2 cores: largest virtual size of `redox model info`, of a training in one process, and with 2 actors.

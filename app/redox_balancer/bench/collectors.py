@@ -13,8 +13,7 @@ import numpy as np
 from redox_balancer.impala.policy import Float32, Mask, MaskedCategorical
 from redox_balancer.impala.rollout import EnvFactory, Rollout, RolloutCollector
 
-RECORDED = 8
-"""Rollouts that a `ReplayCollector` records and repeats."""
+RECORDED = 8  # rollouts that a `ReplayCollector` records and repeats
 
 
 class _Watch:

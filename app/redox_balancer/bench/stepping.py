@@ -21,8 +21,7 @@ from redox_balancer.impala.config import TrainConfig
 from redox_balancer.impala.rollout import RolloutCollector
 
 SEED = 0
-SLICES = 10
-"""Slices of a comparison, which alternate with those of what it is compared with."""
+SLICES = 10  # slices of a comparison, which alternate with those of what it is compared with
 
 
 Bounds = Mapping[str, tuple[float, float]]

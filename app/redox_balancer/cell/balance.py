@@ -9,8 +9,7 @@ from types import MappingProxyType
 from redox_balancer.cell.network import Network
 
 CHARGE = "charge"
-TOLERANCE = 1e-6
-"""Smaller imbalances are round-off of the stoichiometric coefficients."""
+TOLERANCE = 1e-6  # smaller imbalances are round-off of the stoichiometric coefficients
 
 _ELEMENT = re.compile(r"([A-Z][a-z]*|\*)([0-9]+\.?[0-9]*|\.[0-9]+)?")
 _FORMULA = re.compile(rf"(?:{_ELEMENT.pattern}|\.)+")

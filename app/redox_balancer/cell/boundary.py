@@ -14,8 +14,7 @@ from redox_balancer.cell.repairs import shortened
 if TYPE_CHECKING:
     import cobra
 
-BOUNDARY = "b"
-"""Compartment of boundary species, in BiGG's ids and by the name `boundary`."""
+BOUNDARY = "b"  # compartment of boundary species, in BiGG's ids and by the name `boundary`
 
 
 class BoundarySpecies(NamedTuple):

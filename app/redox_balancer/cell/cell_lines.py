@@ -27,11 +27,9 @@ NOISE = 1e-4
 """Rates below this, mmol/gDW/h, are not told from 0 (assumed): their signs differ between lines, and folate, which no
 cell makes, would leave it. They allow as much in either direction, and are never forced."""
 
-UNLIMITED = 100.0
-"""Exchange in mmol/gDW/h from which on a medium does not limit it: it is not varied."""
+UNLIMITED = 100.0  # exchange in mmol/gDW/h from which on a medium does not limit it: it is not varied
 
-EVERY = "all"
-"""Name that stands for every line of the file."""
+EVERY = "all"  # name that stands for every line of the file
 
 _GROWTH, _PROTEIN = "growth", "protein"
 _NOT_MEASURED = "not measured in this line: the bound of the medium, half to twice where it is sampled"

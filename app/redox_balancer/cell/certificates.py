@@ -19,18 +19,12 @@ Extended = NDArray[np.floating[Any]]
 """Double precision or 80-bit (x86-64); where NumPy has no more than double, the checks are as strict and succeed less
 often."""
 
-ROUND_OFF = 1e-15
-"""A sum this small relative to its terms is 0."""
-MARGIN = 1e-12
-"""Smallest violation, relative to the terms, that is no round-off of the model's own numbers."""
-BALANCED = 1e-11
-"""Largest imbalance of a metabolite, relative to its production and consumption."""
-NOTHING = 1e-16
-"""Largest imbalance of a metabolite, mmol/gDW/h, that counts as 0 whatever its turnover."""
-GAP = 1e-8
-"""Largest distance of an optimum from its upper bound, relative."""
-NO_GAP = 1e-13
-"""Largest absolute distance of an optimum from its upper bound."""
+ROUND_OFF = 1e-15  # a sum this small relative to its terms is 0
+MARGIN = 1e-12  # smallest violation, relative to the terms, that is no round-off of the model's own numbers
+BALANCED = 1e-11  # largest imbalance of a metabolite, relative to its production and consumption
+NOTHING = 1e-16  # largest imbalance of a metabolite, mmol/gDW/h, that counts as 0 whatever its turnover
+GAP = 1e-8  # largest distance of an optimum from its upper bound, relative
+NO_GAP = 1e-13  # largest absolute distance of an optimum from its upper bound
 
 
 class Stoichiometry:

@@ -7,8 +7,7 @@ from redox_balancer.cell.conditions import Change, Condition, Offered, Side
 from redox_balancer.cell.network import Network
 from redox_balancer.errors import RedoxError
 
-GENOME_SCALE = 1000
-"""Reactions from which a model counts as genome-scale."""
+GENOME_SCALE = 1000  # reactions from which a model counts as genome-scale
 
 
 def opened(network: Network, conditions: Iterable[Condition]) -> Network:

@@ -18,10 +18,8 @@ import numpy as np
 
 from redox_balancer.cell.network import Network
 
-CANCELLED = 1e-11
-"""A coefficient this small relative to the two that it is the sum of is round-off."""
-DIGITS = 10
-"""Significant digits in which proportional columns or rows must agree."""
+CANCELLED = 1e-11  # a coefficient this small relative to the two that it is the sum of is round-off
+DIGITS = 10  # significant digits in which proportional columns or rows must agree
 
 
 def compress(network: Network, protected: Iterable[str]) -> Network:

@@ -24,23 +24,17 @@ if TYPE_CHECKING:
     from redox_balancer.cell.network import Network  # loads NumPy, and the command line reads settings
 
 HEALTHY = "healthy"
-JOIN = "+"
-"""Separator of the names of conditions that hold simultaneously."""
+JOIN = "+"  # separator of the names of conditions that hold simultaneously
 
 
 class Side(StrEnum):
     """Bound that a condition tightens."""
 
-    UPTAKE = "uptake"
-    """Largest uptake through an exchange; the lower bound of `x_e <=>` is -value."""
-    EXPORT = "export"
-    """Largest secretion through an exchange; the upper bound of `x_e <=>` is value."""
-    FLUX = "flux"
-    """Largest flux in either direction: both bounds, within the reaction's own direction."""
-    LOWER = "lower"
-    """The lower bound is -value, in a model that writes the exchange in another way."""
-    UPPER = "upper"
-    """The upper bound is value, in a model that writes the exchange in another way."""
+    UPTAKE = "uptake"  # largest uptake through an exchange; the lower bound of `x_e <=>` is -value
+    EXPORT = "export"  # largest secretion through an exchange; the upper bound of `x_e <=>` is value
+    FLUX = "flux"  # largest flux in either direction: both bounds, within the reaction's own direction
+    LOWER = "lower"  # the lower bound is -value, in a model that writes the exchange in another way
+    UPPER = "upper"  # the upper bound is value, in a model that writes the exchange in another way
 
     @property
     def of_exchange(self) -> bool:
@@ -183,10 +177,8 @@ class Offered(StrEnum):
 
     ALWAYS = "always"
     GENOME_SCALE = "genome-scale"
-    NEVER = "never"
-    """Such as a supplement of the medium, which is of use together with a defect."""
-    EMBEDDED = "embedded"
-    """Used where it is named, and a genome-scale core is not made larger for it."""
+    NEVER = "never"  # such as a supplement of the medium, which is of use together with a defect
+    EMBEDDED = "embedded"  # used where it is named, and a genome-scale core is not made larger for it
 
 
 class Condition(Record):

@@ -35,8 +35,7 @@ from redox_balancer.progress import Progress, no_progress
 BoolArray = NDArray[np.bool_]
 ColumnArray = NDArray[np.intp]
 
-SOLVE_LIMIT_S = 1800.0
-"""Time limit of a single LP, s; the joint LP of Recon3D takes about 3 s on one core."""
+SOLVE_LIMIT_S = 1800.0  # time limit of a single LP, s; the joint LP of Recon3D takes about 3 s on one core
 
 COMPUTED = 10**9
 """A coefficient with a larger denominator was computed in floating point, such as a share in an average."""

@@ -30,12 +30,10 @@ if TYPE_CHECKING:
 ESSENTIAL_FRACTION = 0.01
 """A reaction is essential if growth without it is below this fraction of the full growth (as in COBRApy)."""
 
-GROWTH_TOLERANCE = 1e-6
-"""Largest accepted difference of growth between core and model, relative."""
+GROWTH_TOLERANCE = 1e-6  # largest accepted difference of growth between core and model, relative
 
 _NO_GROWTH = 1e-6
-_CANDIDATE_COST = 1000.0
-"""Cost of flux through a candidate for essentiality, relative to that of any other flux."""
+_CANDIDATE_COST = 1000.0  # cost of flux through a candidate for essentiality, relative to that of any other flux
 
 _CENTRAL_CARBON = re.compile(
     r"""(?:

@@ -15,10 +15,8 @@ class Mark(StrEnum):
     """How certain a change is."""
 
     MEASURED = "measured"
-    KNOWN = "known direction"
-    """The enzyme's direction, cofactor or compartment is known."""
-    BALANCE = "balance"
-    """Follows from the conservation of elements and charge."""
+    KNOWN = "known direction"  # the enzyme's direction, cofactor or compartment is known
+    BALANCE = "balance"  # follows from the conservation of elements and charge
     ASSUMED = "assumed"
 
 

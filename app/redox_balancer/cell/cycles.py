@@ -23,8 +23,7 @@ from redox_balancer.cell.solution import Status
 EXACT_LIMIT_S = 15.0
 """Time limit of an LP in rational arithmetic, s. Bases with computed coefficients can take minutes; such LPs are
 solved in floating point, with a proof."""
-LEAST_FLUX = 1e-9
-"""Flux, mmol/gDW/h, from which a reaction then counts as running."""
+LEAST_FLUX = 1e-9  # flux, mmol/gDW/h, from which a reaction then counts as running
 
 
 def reactions_in_cycles(network: Network, *, time_limit_s: float = 60.0) -> tuple[str, ...]:

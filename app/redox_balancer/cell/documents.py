@@ -15,11 +15,9 @@ from redox_balancer.cell.repairs import Repairs, UnreadableError
 GPR = cobra.core.gene.GPR
 _parse = GPR.from_string
 
-_LONGEST_ID = 240
-"""Bytes; GLPK takes 255, of which COBRApy's names of reversed variables need some."""
+_LONGEST_ID = 240  # bytes; GLPK takes 255, of which COBRApy's names of reversed variables need some
 _NO_NAME = re.compile(r"[\s\x00-\x1f\x7f]")
-_BOUNDS = {"lower_bound": 0.0, "upper_bound": 1000.0}
-"""Bounds, and COBRApy's value where an entry has none."""
+_BOUNDS = {"lower_bound": 0.0, "upper_bound": 1000.0}  # bounds, and COBRApy's value where an entry has none
 _RULE = "gene_reaction_rule"
 _KEYS = {
     "metabolites": {"charge", "formula", "compartment"},

@@ -10,8 +10,7 @@ from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_atomically
 from redox_balancer.progress import Progress, no_progress
 
-ATTEMPTS = 4
-"""Attempts in total, the first included."""
+ATTEMPTS = 4  # attempts in total, the first included
 TIMEOUT_S = 30.0
 
 

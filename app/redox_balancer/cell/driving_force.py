@@ -22,14 +22,11 @@ from redox_balancer.cell.ratio_table import Ratio
 from redox_balancer.cell.solution import Status
 from redox_balancer.errors import RedoxError
 
-LEAST_FLUX = 1e-6
-"""Flux, mmol/gDW/h, from which a reaction counts as active."""
+LEAST_FLUX = 1e-6  # flux, mmol/gDW/h, from which a reaction counts as active
 PAIRS = ("nad", "nadh"), ("nadp", "nadph")
 LEAST_SHARE = 1e-3
-LEAST_LACK = 1e-6
-"""Driving force, kJ/mol, from which on a state counts as infeasible and not as one at equilibrium."""
-HELD = 1e-9
-"""Relative amount by which a parsimonious state may grow less than the largest growth."""
+LEAST_LACK = 1e-6  # driving force, kJ/mol, from which on a state counts as infeasible and not as one at equilibrium
+HELD = 1e-9  # relative amount by which a parsimonious state may grow less than the largest growth
 
 
 def parsimonious_fluxes(network: Network) -> dict[str, float]:

@@ -14,8 +14,7 @@ from redox_balancer.cell.records import packaged, table_rows
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import write_atomically
 
-CORE_ID = "human_redox_core"
-"""Model id of the embedded core, and the name of its files in the package data."""
+CORE_ID = "human_redox_core"  # model id of the embedded core, and the name of its files in the package data
 EXTENSION = f"{CORE_ID}/extension.toml"
 """Curation in the package data that adds to the core what it lacks for experiments on the NADH/NAD+ ratio."""
 GROWTH_REACTION = "BIOMASS_proxy"

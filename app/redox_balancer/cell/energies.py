@@ -23,18 +23,15 @@ from redox_balancer.cell.media import ENZYME
 from redox_balancer.cell.network import LEDGER, FloatArray, Network
 from redox_balancer.errors import RedoxError
 
-GAS_CONSTANT = 8.31446261815324e-3
-"""kJ/mol/K"""
-FARADAY = 96.48533212
-"""kJ/mol/V"""
+GAS_CONSTANT = 8.31446261815324e-3  # kJ/mol/K
+FARADAY = 96.48533212  # kJ/mol/V
 PROTON, SODIUM, WATER = "h", "na1", "h2o"
 DIFFUSING = frozenset({"o2", "co2", WATER})
 """What crosses membranes without a carrier, so that no enzyme has to be driven."""
 DEFAULT_RANGE = 1e-6, 1e-2
 """Range of a concentration that no file gives, M (assumed; Noor et al. 2014, PLoS Comput. Biol. 10:e1003483)."""
 
-POSSIBLE = 1e-12, 10.0
-"""Concentrations that a solution in a cell or a medium can have, M (assumed)."""
+POSSIBLE = 1e-12, 10.0  # concentrations that a solution in a cell or a medium can have, M (assumed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,10 +24,8 @@ from redox_balancer.files import write_atomically, written_atomically
 from redox_balancer.progress import Progress, no_progress
 
 CACHE_VARIABLE = "REDOX_CACHE"
-MIN_OPTIMUM = 1e-6
-"""Smallest accepted optimum, 1/h."""
-OPTIMUM_TOLERANCE = 1e-6
-"""Largest accepted relative difference of the optimum; solvers agree to about 1e-8."""
+MIN_OPTIMUM = 1e-6  # smallest accepted optimum, 1/h
+OPTIMUM_TOLERANCE = 1e-6  # largest accepted relative difference of the optimum; solvers agree to about 1e-8
 
 
 class PublicModel(Record):

@@ -21,8 +21,7 @@ from redox_balancer.progress import Progress, no_progress
 if TYPE_CHECKING:
     import cobra
 
-SLACK = 1e-6
-"""Share of a function that may be missing: round-off."""
+SLACK = 1e-6  # share of a function that may be missing: round-off
 
 
 class FunctionTest(NamedTuple):

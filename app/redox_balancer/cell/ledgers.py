@@ -19,11 +19,9 @@ if TYPE_CHECKING:
     import cobra
 
 OXYGEN_LEDGER = f"oxygen{LEDGER}"
-OXYGEN_BUDGET = "OXYGEN_BUDGET"
-"""Id of the drain of the oxygen ledger, whose upper bound is the budget."""
+OXYGEN_BUDGET = "OXYGEN_BUDGET"  # id of the drain of the oxygen ledger, whose upper bound is the budget
 ENERGY_LEDGER = f"growth_energy{LEDGER}"
-GROWTH_ATP = "GROWTH_ATP"
-"""Id of the hydrolysis of ATP that growth needs beyond that of the biomass reaction."""
+GROWTH_ATP = "GROWTH_ATP"  # id of the hydrolysis of ATP that growth needs beyond that of the biomass reaction
 
 
 def with_oxygen_budget(network: Network, budget: float) -> Network:

@@ -20,17 +20,13 @@ from redox_balancer.errors import RedoxError
 RELEASED = ("EX_lac__L_e", "EX_ala__L_e", "EX_glu__L_e")
 """By-products whose measured release is compared with its flux range."""
 
-SMALLEST_RATE = 1e-3
-"""Rates below this, mmol/gDW/h, count as this large where deviations are compared."""
+SMALLEST_RATE = 1e-3  # rates below this, mmol/gDW/h, count as this large where deviations are compared
 
-LEAST_EXCESS = 1e-8
-"""Deviation in mmol/gDW/h that is no round-off of the solver."""
+LEAST_EXCESS = 1e-8  # deviation in mmol/gDW/h that is no round-off of the solver
 
-ROUND_OFF = 1e-6
-"""Relative margin of a bound that an optimum has reached."""
+ROUND_OFF = 1e-6  # relative margin of a bound that an optimum has reached
 
-_SAME = 1 - 1e-3
-"""Share of a division from which on growth is that division."""
+_SAME = 1 - 1e-3  # share of a division from which on growth is that division
 
 
 class Division(NamedTuple):

@@ -22,13 +22,10 @@ if TYPE_CHECKING:
     from redox_balancer.cell.network import Network  # loads NumPy, and the command line reads settings
 
 MODEL_MEDIUM = "model"
-SINGLE = "growth_energy", "oxygen_budget"
-"""Caps of a medium that are fields of their own."""
+SINGLE = "growth_energy", "oxygen_budget"  # caps of a medium that are fields of their own
 UPTAKE = " uptake"
-ENZYME = "prot_"
-"""Prefix of the enzymes among the metabolites of models made with GECKO."""
-OPEN = 1000.0
-"""Bound of an unlimited reaction, mmol/gDW/h, by the convention of the BiGG models."""
+ENZYME = "prot_"  # prefix of the enzymes among the metabolites of models made with GECKO
+OPEN = 1000.0  # bound of an unlimited reaction, mmol/gDW/h, by the convention of the BiGG models
 
 
 class Cap(BaseModel, extra="forbid", frozen=True):
@@ -44,8 +41,7 @@ def _written_as(*fields: str) -> BeforeValidator:
     return BeforeValidator(lambda value: dict.fromkeys(fields, value) if isinstance(value, int | float) else value)
 
 
-AnyCap = Annotated[Cap, _written_as("value")]
-"""A cap, written as a number or as a table."""
+AnyCap = Annotated[Cap, _written_as("value")]  # a cap, written as a number or as a table
 
 
 class Concentration(BaseModel, extra="forbid", frozen=True):

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 KNOWN_CHARGES = {"h": (("H",), 1), "pi": (("HO4P", "HPO4"), -2)}
 """Formulas and charge at pH 7 of metabolites to which published models (BiGG's Recon3D) assign charge 0."""
 
-NO_COMPARTMENT = "unknown"
-"""Compartment of metabolites that have none and whose id names none."""
+NO_COMPARTMENT = "unknown"  # compartment of metabolites that have none and whose id names none
 
 _NOTHING = {"", "-", "?", "[]", "n/a", "na", "nan", "none", "null", "unknown"}
 _SUFFIX = re.compile(r"[\[(]([a-zA-Z]\w*)[\])]$|_([a-z]{1,2}\d*)$")

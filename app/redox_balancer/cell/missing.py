@@ -28,8 +28,7 @@ from redox_balancer.cell.repairs import shortened
 from redox_balancer.errors import RedoxError
 
 TIME_LIMIT_S = 20.0
-SHOWN = 20
-"""Missing uptakes that an error names."""
+SHOWN = 20  # missing uptakes that an error names
 
 _NEARLY_ONE = 1.0 - 1e-6
 _REDUCED_COST = 1e-9

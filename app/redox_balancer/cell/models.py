@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     import cobra
 
 _GROWTH = re.compile("biomass|growth", re.IGNORECASE)
-SMALLEST, LARGEST = 1e-100, 1e100
-"""Sizes of coefficients that a model may have, far beyond all that mean anything."""
+SMALLEST, LARGEST = 1e-100, 1e100  # sizes of coefficients that a model may have, far beyond all that mean anything
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,8 @@ from redox_balancer.cell.solution import FarkasCertificate, ReducedCosts, Tablea
 
 TOLERANCE = 1e-9
 """Largest violation of a bound by a flux, and of its range by a parameter, mmol/gDW/h; GLPK allows 1e-7."""
-RELATIVE = 1e-11
-"""Largest violation of a row relative to its terms."""
-PAIRS = 4_096
-"""Rows that are compared with another one at a time, for the memory that it takes."""
+RELATIVE = 1e-11  # largest violation of a row relative to its terms
+PAIRS = 4_096  # rows that are compared with another one at a time, for the memory that it takes
 
 
 class Parameter(NamedTuple):

@@ -17,8 +17,7 @@ from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.ratio_capacity import competition_of, needed_directions, span_of
 from redox_balancer.cell.ratio_table import Ratio, RatioTable
 
-TOLERANCE = 1e-6
-"""Largest difference between a table and its linear programs, kJ/mol."""
+TOLERANCE = 1e-6  # largest difference between a table and its linear programs, kJ/mol
 INSIDE = 1e-7
 """Share of the way to a point inside that a vertex moves, so that round-off does not make a program infeasible."""
 

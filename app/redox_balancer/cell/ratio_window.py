@@ -9,15 +9,11 @@ import numpy as np
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.cell.ratio_table import Ratio
 
-WITHIN = 0.05
-"""Growth this much below the largest still belongs to the window of largest growth, relative."""
-NO_ANSWER = 1000.0
-"""Width from which on a window says nothing about the ratio."""
+WITHIN = 0.05  # growth this much below the largest still belongs to the window of largest growth, relative
+NO_ANSWER = 1000.0  # width from which on a window says nothing about the ratio
 STEPS_PER_DECADE = 2
-PRECISION = 0.04
-"""Width to which the end of a window is bracketed, in decades."""
-FINE = 0.002
-"""The same where two windows are compared."""
+PRECISION = 0.04  # width to which the end of a window is bracketed, in decades
+FINE = 0.002  # the same where two windows are compared
 
 
 @dataclass(frozen=True)

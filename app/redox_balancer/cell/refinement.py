@@ -21,30 +21,22 @@ from redox_balancer.cell.glpk import GlpkProblem, SingularBasisError
 from redox_balancer.cell.network import FloatArray, IntArray, Network
 from redox_balancer.cell.solution import FarkasCertificate, Solution, Status
 
-ZOOM = 2.0**30
-"""Factor of the distances to the bounds; the basis then keeps them to GLPK's 1e-7 / 2**30."""
-CLOSER = 2.0**8
-"""Factor of the zoom from round to round."""
+ZOOM = 2.0**30  # factor of the distances to the bounds; the basis then keeps them to GLPK's 1e-7 / 2**30
+CLOSER = 2.0**8  # factor of the zoom from round to round
 FAR = 2.0**24
 """Distance, magnified, from which a bound is left out: large numbers would cost small ones their last digits."""
-OPEN = 1e-18
-"""Imbalance beside the largest flux that is not repaired where GLPK finds no way to."""
+OPEN = 1e-18  # imbalance beside the largest flux that is not repaired where GLPK finds no way to
 ROUGH = 2e-17
 """Imbalance beside the largest flux, which no start removes: rounding that flux alone gives a hundredth of it."""
 ROUGH_GAP = 1e-6
 """Largest distance from the upper bound of an optimum that no start proves more closely, absolute and relative."""
-COST_ZOOM = 2.0**40
-"""Factor of the reduced costs."""
-REFINEMENTS = 3
-"""Solves with the factors of a basis that leave nothing of the residuals of its fluxes or multipliers."""
-ROUNDS = 6
-"""Corrections before another start is tried; two in a thousand problems need more than two."""
-NOISE = 1e-9
-"""Imbalance that counts as nothing in a plain problem, mmol/gDW/h, and relative to the turnover."""
+COST_ZOOM = 2.0**40  # factor of the reduced costs
+REFINEMENTS = 3  # solves with the factors of a basis that leave nothing of the residuals of its fluxes or multipliers
+ROUNDS = 6  # corrections before another start is tried; two in a thousand problems need more than two
+NOISE = 1e-9  # imbalance that counts as nothing in a plain problem, mmol/gDW/h, and relative to the turnover
 SMALL = 20_000
 """Number of mass balances times fluxes up to which GLPK may solve in rational arithmetic, within seconds."""
-BOX = 2.0**60
-"""Bound that replaces an infinite one where GLPK calls a bounded problem unbounded, mmol/gDW/h."""
+BOX = 2.0**60  # bound that replaces an infinite one where GLPK calls a bounded problem unbounded, mmol/gDW/h
 
 
 class Proven(NamedTuple):

@@ -19,13 +19,11 @@ from redox_balancer.terminal.tables import out, show
 if TYPE_CHECKING:
     from redox_balancer.cell.core import Core
 
-DEFAULT_BIOMASS = "BIOMASS_reaction"
-"""Growth reaction of Recon3D, whose objective is a maintenance reaction."""
+DEFAULT_BIOMASS = "BIOMASS_reaction"  # growth reaction of Recon3D, whose objective is a maintenance reaction
 
 EXAMPLE = "Example: redox build-core --input Recon3D.json.gz --output core.json --reactions 1500 --json"
 
-PHASES = 8
-"""Number of steps of the progress bar."""
+PHASES = 8  # number of steps of the progress bar
 
 REASONS = "closed", "dead_ends", "blocked_one_way", "blocked_reversible"
 _SHOWN = 8

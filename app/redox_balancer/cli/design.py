@@ -22,10 +22,8 @@ if TYPE_CHECKING:
     from redox_balancer.designer.proposal import Proposal
 
 EXAMPLE = "Example: redox design experiments/first --condition complex_iii_closed --output designs/first"
-LONG_S = 2.0
-"""Time of a search, s, from which its progress is shown."""
-LINKED_SHOWN = 12
-"""NAD(P)H-linked reactions in the printed table, those whose flux changes most; the files list all."""
+LONG_S = 2.0  # time of a search, s, from which its progress is shown
+LINKED_SHOWN = 12  # NAD(P)H-linked reactions in the printed table, those whose flux changes most; the files list all
 
 
 @takes_task_without("sampling")

@@ -8,8 +8,7 @@ from redox_balancer.cell.repairs import shortened
 
 LABEL_WIDTH = 19
 LIMITS_SHOWN = 5
-ALONE = 0.999
-"""Share of growth from which on a bound accounts for it alone."""
+ALONE = 0.999  # share of growth from which on a bound accounts for it alone
 
 
 def page_lines(section: Mapping[str, Any]) -> Iterator[str]:

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from redox_balancer.search.front import ParetoFront
 
 EXAMPLE = "Example: redox report experiments/first --episodes 1000"
-LONGEST_SEARCH_S = 300.0
-"""Estimated time of an exhaustive search on one core beyond which it is skipped by default."""
+LONGEST_SEARCH_S = 300.0  # estimated time of an exhaustive search on one core beyond which it is skipped by default
 
 
 def report(

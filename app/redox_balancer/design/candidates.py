@@ -15,8 +15,7 @@ from redox_balancer.design.outlook import ESTIMATED, Outlook, Prospect
 from redox_balancer.design.sampled_cuts import sampled_cuts
 from redox_balancer.design.space import DesignSpace
 
-BEAM = 4
-"""Constructs of each size that are extended."""
+BEAM = 4  # constructs of each size that are extended
 
 Mask = NDArray[np.bool_]
 Placed = tuple[tuple[int, int], ...]
@@ -94,8 +93,7 @@ SPECIES = ("nadh", "nadph", "q10h2", "q10", "o2", "h2o2")
 COMPARTMENTS = ("c", "m")
 SMALL = 0.02
 """Gain up to which its feature is linear in it, in the unit of the value; above it grows with the logarithm."""
-LEAST = 1e-6
-"""Gain that counts as the largest where none is larger."""
+LEAST = 1e-6  # gain that counts as the largest where none is larger
 
 Features = NDArray[np.float32]
 

@@ -9,8 +9,7 @@ from redox_balancer.design.growth_limits import Limit
 AMOUNTS = (1e-3, 0.1, 1.0)
 """Fluxes of an outside reaction, mmol/gDW/h: a small one, from which slopes are taken, and two that count."""
 
-EFFECT = 0.01
-"""Least share of the unperturbed cell's growth that a condition takes if it is to have an effect."""
+EFFECT = 0.01  # least share of the unperturbed cell's growth that a condition takes if it is to have an effect
 REDOX = 0.10
 NOT_REDOX = 0.01
 """Share of the lost growth that an outside reaction wins back: from the first the trouble is redox, below the second

@@ -33,8 +33,7 @@ from redox_balancer.errors import RedoxError
 Observation = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-MIXED = 0.5
-"""Share of the episodes with `mixed` sampling in which several conditions hold at once."""
+MIXED = 0.5  # share of the episodes with `mixed` sampling in which several conditions hold at once
 
 
 class RedoxEnv(gymnasium.Env[Observation, np.int64]):

@@ -24,8 +24,7 @@ HUMAN = 0.8
 """Share of the natively limited reactions that a model of a human cell has at least, by BiGG names: Recon3D has all,
 Human-GEM 83 %, models of yeast 43 % and of E. coli 27 %."""
 
-NADPH = ("nadh", "nadph")
-"""BiGG names of the electron donors."""
+NADPH = ("nadh", "nadph")  # BiGG names of the electron donors
 
 
 class Role(StrEnum):
@@ -47,12 +46,9 @@ class Role(StrEnum):
 class Confidence(StrEnum):
     """Confidence in a value."""
 
-    MEASURED = "measured"
-    """Measured on this protein, as far as the source shows."""
-    PROXY = "proxy"
-    """Measured on a related protein, or with another substrate."""
-    ASSUMED = "assumed"
-    """An educated guess without a source."""
+    MEASURED = "measured"  # measured on this protein, as far as the source shows
+    PROXY = "proxy"  # measured on a related protein, or with another substrate
+    ASSUMED = "assumed"  # an educated guess without a source
 
 
 class EnzymeParameter(BaseModel, extra="forbid", frozen=True):

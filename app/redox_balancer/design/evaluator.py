@@ -57,8 +57,7 @@ Entry = TypeVar("Entry")
 
 CACHE_ENTRIES = 5_000
 CACHE_DROP = 1_000
-CONDITIONS = 1_000
-"""Conditions remembered; a sampled one does not recur after its episode."""
+CONDITIONS = 1_000  # conditions remembered; a sampled one does not recur after its episode
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ from redox_balancer.design.diagnosis import CARRIERS, Diagnosis
 from redox_balancer.design.ratio_diagnosis import RatioDiagnosis
 from redox_balancer.drawing import Drawing
 
-ANNOTATED = 400
-"""Number of cells up to which each has its figure."""
+ANNOTATED = 400  # number of cells up to which each has its figure
 
 
 def pressure_map(diagnoses: Sequence[Diagnosis]) -> Drawing:
@@ -42,8 +41,7 @@ def pressure_map(diagnoses: Sequence[Diagnosis]) -> Drawing:
     return Drawing("pressure", figure, "growth gained by outside redox reactions by condition and pool of electrons")
 
 
-BESIDE = " + "
-"""What separates the condition from the construct in the label of a cell."""
+BESIDE = " + "  # what separates the condition from the construct in the label of a cell
 
 
 def ratio_curves(diagnoses: Sequence[RatioDiagnosis]) -> Drawing:

@@ -36,20 +36,16 @@ from redox_balancer.design.held_ratios import HeldCondition
 from redox_balancer.design.placement import H2O2_BALANCE, H2O2_LEFT, H2O2_SPARE, Placement
 from redox_balancer.design.space import DesignSpace, ValueSettings
 
-NO_GROWTH = 1e-9
-"""Growth below this, 1/h, is round-off of the solver."""
+NO_GROWTH = 1e-9  # growth below this, 1/h, is round-off of the solver
 
 AT_OPTIMUM = 1.0 - 1e-6
 """Fraction of the optimum that is held where "at the optimum" is meant: exactly 1 is infeasible by round-off."""
 
-ROUND_OFF = 1e-9
-"""Relative distance kept from a threshold, which would be infeasible by round-off at the optimum."""
+ROUND_OFF = 1e-9  # relative distance kept from a threshold, which would be infeasible by round-off at the optimum
 
-UNLIMITED = 1e6
-"""Bound in place of an infinite one where the network does not limit the flux either, mmol/gDW/h."""
+UNLIMITED = 1e6  # bound in place of an infinite one where the network does not limit the flux either, mmol/gDW/h
 
-Weights = dict[str, float]
-"""Weight of each reaction in a linear objective; zero for those not listed."""
+Weights = dict[str, float]  # weight of each reaction in a linear objective; zero for those not listed
 
 
 class UnmodifiedCell(NamedTuple):

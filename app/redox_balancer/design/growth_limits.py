@@ -10,8 +10,7 @@ from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.measured_rates import biomass_divisions, nearest_division
 from redox_balancer.cell.network import FloatArray, Network
 
-LEAST_SHARE = 1e-3
-"""Smallest share of growth that a bound accounts for and is reported."""
+LEAST_SHARE = 1e-3  # smallest share of growth that a bound accounts for and is reported
 
 Limit = dict[str, Any]
 """A bound: `reaction`, `name` (BiGG), `bound` (uptake, upper or lower bound), `value` in mmol/gDW/h, `share`, and for

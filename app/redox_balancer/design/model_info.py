@@ -32,13 +32,11 @@ from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress, no_progress
 
-LEAST_GROWTH = 1e-6
-"""Growth in 1/h below which a model does not grow; solvers are exact to about 1e-9."""
+LEAST_GROWTH = 1e-6  # growth in 1/h below which a model does not grow; solvers are exact to about 1e-9
 
 HIGHS_LIMIT_S = 60.0
 GLPK_LIMIT_S = 20.0
-CYCLE_LIMIT_S = 30.0
-"""Time limit of the search for infeasible cycles, s."""
+CYCLE_LIMIT_S = 30.0  # time limit of the search for infeasible cycles, s
 
 Section = dict[str, Any]
 

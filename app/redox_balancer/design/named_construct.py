@@ -13,8 +13,7 @@ from redox_balancer.errors import RedoxError
 ConstructLike = str | Mapping[str, float] | Iterable[tuple[str, float]]
 """What `NamedConstruct` reads: a text, or proteome fractions by placement."""
 
-NOTHING = "nothing"
-"""Text of the empty construct."""
+NOTHING = "nothing"  # text of the empty construct
 
 NOTATION = "write it as 'LBNOX_c 0.1 % + AOX_m 0.03 %', or with proteome fractions: 'LBNOX_c=0.001,AOX_m=0.0003'"
 

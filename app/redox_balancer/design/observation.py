@@ -11,8 +11,7 @@ from redox_balancer.cell.conditions import Change
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.design.space import DesignSpace
 
-LOG_RATIO = 10.0
-"""What the logarithm of a ratio is divided by in an observation."""
+LOG_RATIO = 10.0  # what the logarithm of a ratio is divided by in an observation
 
 REMAINING = ("placements left", "budget left", "membrane budget left")
 MEASURED = ("growth without construct", "growth", "capacity")

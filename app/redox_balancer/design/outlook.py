@@ -23,8 +23,7 @@ from redox_balancer.design.evaluator import Evaluator, Outcome, Reference
 from redox_balancer.design.formulation import AT_OPTIMUM, growth_kept, held_biomass_flux, reaches_floor
 from redox_balancer.design.settings import Reward
 
-TOGETHER = 8
-"""Cuts that are looked at together."""
+TOGETHER = 8  # cuts that are looked at together
 
 
 class Shifts(NamedTuple):
@@ -94,8 +93,7 @@ class Cuts(NamedTuple):
 ESTIMATED: tuple[Reward, ...] = ("capacity", "guaranteed", "rescue")
 """Rewards that follow from optima of linear programs alone."""
 
-STRATA = 4
-"""Parts of equal size of the parameter samples of a placement, by its capacity: each counts by its mean."""
+STRATA = 4  # parts of equal size of the parameter samples of a placement, by its capacity: each counts by its mean
 
 
 class References(NamedTuple):

@@ -16,16 +16,12 @@ from redox_balancer.design.enzymes import Enzyme, Site
 class Reason(StrEnum):
     """Reason why an entry of the library is excluded."""
 
-    MISSING = "missing"
-    """The model lacks a metabolite."""
-    UNBALANCED = "not balanced"
-    """The reaction creates or destroys atoms or charge, by the formulas of the model."""
+    MISSING = "missing"  # the model lacks a metabolite
+    UNBALANCED = "not balanced"  # the reaction creates or destroys atoms or charge, by the formulas of the model
     CYCLE = "cycle"
     """The reaction closes a thermodynamically infeasible cycle: it carries flux with all exchanges closed."""
-    IDLE = "idle"
-    """The placement has no effect: it carries no flux, or the native enzyme limits nothing."""
-    DOMINATED = "dominated"
-    """Another entry does the same with less protein."""
+    IDLE = "idle"  # the placement has no effect: it carries no flux, or the native enzyme limits nothing
+    DOMINATED = "dominated"  # another entry does the same with less protein
 
 
 @dataclass(frozen=True)
@@ -66,8 +62,7 @@ class Placement:
         return (-flux if self.site.reversible else 0.0), flux
 
 
-H2O2_BALANCE = f"h2o2{LEDGER}"
-"""Id of the bookkeeping metabolite."""
+H2O2_BALANCE = f"h2o2{LEDGER}"  # id of the bookkeeping metabolite
 H2O2_LEFT = "H2O2_LEFT"
 H2O2_SPARE = "H2O2_SPARE"
 

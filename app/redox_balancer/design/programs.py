@@ -12,8 +12,7 @@ from redox_balancer.design.formulation import NO_GROWTH, Formulation, Weights, c
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
 
-SINK_FLUX_WEIGHT = 1e-3
-"""Weight of the inserted fluxes next to growth, with the reward `sink-flux`."""
+SINK_FLUX_WEIGHT = 1e-3  # weight of the inserted fluxes next to growth, with the reward `sink-flux`
 
 
 class ValuePrograms:

@@ -31,10 +31,8 @@ from redox_balancer.design.task import Task
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress, no_progress
 
-QUANTILES = 0.05, 0.95
-"""Ends of the intervals over the draws."""
-CURVE_STEPS = 8
-"""Steps of a curve of growth against a ratio, per decade."""
+QUANTILES = 0.05, 0.95  # ends of the intervals over the draws
+CURVE_STEPS = 8  # steps of a curve of growth against a ratio, per decade
 
 
 def two_digits(value: float) -> str:

@@ -20,8 +20,7 @@ from redox_balancer.design.held_ratios import HeldRatios, held_ratios, usual_rat
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
 
-ANY_AMOUNT = 1e3
-"""Capacity of an inserted enzyme, mmol/gDW/h, that no construct exceeds."""
+ANY_AMOUNT = 1e3  # capacity of an inserted enzyme, mmol/gDW/h, that no construct exceeds
 
 Concentrations = Mapping[str, tuple[float, float]]
 

@@ -23,14 +23,11 @@ from redox_balancer.design.states import held_out_states
 
 ROUNDS, ROUNDS_OF_LARGE = 8, 4
 """How often estimates take in what was solved: fewer in a network of at least `LARGE` reactions, with long solves."""
-STATES, STATES_OF_LARGE = 32, 8
-"""States of a round, with a construct in each."""
+STATES, STATES_OF_LARGE = 32, 8  # states of a round, with a construct in each
 MOST_PLACED = 3
-EXPLORED = 0.3
-"""Share of placements that are random."""
+EXPLORED = 0.3  # share of placements that are random
 SEED = 1
-DIGITS = 9
-"""Decimals in which cuts differ."""
+DIGITS = 9  # decimals in which cuts differ
 
 Cuts = tuple[FloatArray, ...]
 

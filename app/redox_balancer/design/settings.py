@@ -14,8 +14,7 @@ from redox_balancer.cell.medium_file import is_medium_file
 from redox_balancer.errors import RedoxError
 from redox_balancer.settings import SettingsModel
 
-EMBEDDED = "embedded"
-"""Name of the embedded core where a model file could be given."""
+EMBEDDED = "embedded"  # name of the embedded core where a model file could be given
 
 Sampling = Literal["named", "range", "mixed", "box"]
 Candidates = Literal["distinct", "all"]

@@ -23,8 +23,7 @@ from redox_balancer.design.respiration import NADH_PER_OXYGEN, oxygen_uptake, re
 from redox_balancer.design.settings import BUDGET, MEMBRANE_BUDGET, Candidates, Reward
 from redox_balancer.errors import RedoxError
 
-LEVELS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
-"""Proteome fractions that an enzyme can be given."""
+LEVELS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)  # proteome fractions that an enzyme can be given
 
 
 PROVABLE: tuple[Reward, ...] = ("capacity", "rescue")

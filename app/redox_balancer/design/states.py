@@ -8,8 +8,7 @@ import numpy as np
 from redox_balancer.cell.conditions import HEALTHY, JOIN, Change, Condition, Side
 from redox_balancer.design.space import DesignSpace
 
-CHANGED = 0.25
-"""Probability that a state changes a bound, each independently of the others (assumed)."""
+CHANGED = 0.25  # probability that a state changes a bound, each independently of the others (assumed)
 
 
 class Box:

@@ -227,8 +227,7 @@ def _parameters() -> str:
 Task.__doc__ = (Task.__doc__ or "").replace("    {parameters}", _parameters())
 
 
-SAME = 1e-6
-"""Difference of growth or of a value that is round-off, relative to the healthy cell's."""
+SAME = 1e-6  # difference of growth or of a value that is round-off, relative to the healthy cell's
 
 
 def without_effect(evaluator: Evaluator) -> tuple[str, ...]:

@@ -29,12 +29,10 @@ Fluxes = dict[str, float]
 Range = tuple[float, float]
 Kind = Literal["inserted", "over-expressed", "linked"]
 
-NO_FLUX = 1e-9
-"""Flux below this, mmol/gDW/h, is round-off of the solver."""
+NO_FLUX = 1e-9  # flux below this, mmol/gDW/h, is round-off of the solver
 
 ENVELOPE_POINTS = 21
-CHUNK = 50
-"""Number of reactions whose ranges are computed between two reports of progress."""
+CHUNK = 50  # number of reactions whose ranges are computed between two reports of progress
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,7 @@ from redox_balancer.files import temporary_folder
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.version import __version__
 
-GROUP = "redox_construct"
-"""Id of the group, in the SBML, of the reactions that the construct adds or over-expresses."""
+GROUP = "redox_construct"  # id of the group, in the SBML, of the reactions that the construct adds or over-expresses
 
 FILES = {
     "model.xml": "the designed model, SBML level 3 with fbc",

@@ -13,10 +13,8 @@ from redox_balancer.resources import one_blas_thread
 from redox_balancer.search.local import Batch, engine
 from redox_balancer.search.problem import Search, SearchResult
 
-BATCH = 50
-"""Episodes played in parallel: the policy computes the actions of all of them in one forward pass."""
-DRAWS = 4
-"""Constructs drawn from a policy at once, as starts of a search."""
+BATCH = 50  # episodes played in parallel: the policy computes the actions of all of them in one forward pass
+DRAWS = 4  # constructs drawn from a policy at once, as starts of a search
 POLICY = "policy"
 
 

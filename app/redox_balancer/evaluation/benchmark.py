@@ -15,8 +15,7 @@ from redox_balancer.evaluation.statistics import bootstrap_interval
 from redox_balancer.search.local import PROVEN, proven
 from redox_balancer.search.problem import SearchResult
 
-SHARES = (0.9, 0.95, 0.99)
-"""Mean shares of the best known value whose cost is reported."""
+SHARES = (0.9, 0.95, 0.99)  # mean shares of the best known value whose cost is reported
 
 Described = list[dict[str, Any]]
 

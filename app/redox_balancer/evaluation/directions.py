@@ -26,13 +26,11 @@ from redox_balancer.design.task import Task
 from redox_balancer.evaluation.verdicts import ZERO
 from redox_balancer.progress import Progress, no_progress
 
-LEAST_MOVE = 1.1
-"""Factor by which a ratio has to move, written before the first run."""
+LEAST_MOVE = 1.1  # factor by which a ratio has to move, written before the first run
 MEDIUM, TURNOVER = "physiological", "DM_atp_c_"
 GROWING, AT_REST = "growing", "at rest"
 Levels = frozenset[tuple[str, Concentration]]
-FACTORS = 10.0, 3.0
-"""Factors within which r* of the healthy cell should be of the measured ratio."""
+FACTORS = 10.0, 3.0  # factors within which r* of the healthy cell should be of the measured ratio
 
 
 class Expected(StrEnum):

@@ -16,10 +16,8 @@ from redox_balancer.design.enzymes import load_library
 from redox_balancer.evaluation.experiments import ExperimentFile
 from redox_balancer.evaluation.verdicts import ZERO
 
-ADDED = "ADDED_"
-"""Prefix of the reactions of inserted enzymes."""
-AT_BOUND = 1e-9
-"""Distance from a bound up to which a flux is at it, mmol/gDW/h."""
+ADDED = "ADDED_"  # prefix of the reactions of inserted enzymes
+AT_BOUND = 1e-9  # distance from a bound up to which a flux is at it, mmol/gDW/h
 
 Weights = tuple[tuple[str, float], ...]
 

@@ -34,8 +34,7 @@ TRAINED, SEARCHES = (ENGINE, POLICY), (UNTRAINED, RESTARTS, EVOLUTIONARY, GREEDY
 PLANNED, LIMITED = (ENGINE, UNTRAINED), (TOLD, RESTARTS, EVOLUTIONARY, GREEDY)
 """Methods that divide the time that they are given, and those that end with it; others end by themselves."""
 
-FIXED_TIMES = 10
-"""Time for the choice of the fixed construct, in longest times of an answer."""
+FIXED_TIMES = 10  # time for the choice of the fixed construct, in longest times of an answer
 
 
 @dataclass(frozen=True)

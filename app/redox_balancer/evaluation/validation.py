@@ -17,10 +17,8 @@ from redox_balancer.evaluation.laboratory import CannotExpressError, Cell, Labor
 from redox_balancer.evaluation.verdicts import Finding, Verdict
 from redox_balancer.progress import Progress, no_progress
 
-FACTORS = (0.5, 2.0)
-"""Factors by which each cap of the medium is varied."""
-EXTENDED = ", extended"
-"""What the name of the embedded core has in addition where its extension is applied."""
+FACTORS = (0.5, 2.0)  # factors by which each cap of the medium is varied
+EXTENDED = ", extended"  # what the name of the embedded core has in addition where its extension is applied
 
 
 class Standing(StrEnum):
@@ -28,8 +26,7 @@ class Standing(StrEnum):
 
     RIGHT = "right"
     WRONG = "wrong"
-    PARTLY = "partly expressed"
-    """All assays that the model can express are right."""
+    PARTLY = "partly expressed"  # all assays that the model can express are right
     NOT_EXPRESSED = "not expressed"
 
 

@@ -30,12 +30,9 @@ from typing import NamedTuple
 
 from redox_balancer.design.diagnosis import NOT_REDOX, REDOX
 
-DEFECT = 0.10
-"""Least share of growth that a defect takes, of the intact cell's growth."""
-HELD_GROWTH = 0.99
-"""Share of the largest growth at which fluxes are minimised."""
-ZERO = 1e-6
-"""Flux (mmol/gDW/h) or growth (1/h) up to which it counts as 0: the precision of a linear program."""
+DEFECT = 0.10  # least share of growth that a defect takes, of the intact cell's growth
+HELD_GROWTH = 0.99  # share of the largest growth at which fluxes are minimised
+ZERO = 1e-6  # flux (mmol/gDW/h) or growth (1/h) up to which it counts as 0: the precision of a linear program
 
 
 class Finding(StrEnum):
@@ -45,13 +42,10 @@ class Finding(StrEnum):
     NOT_RESCUED = "0"
     FLUX = "flux"
     SELECTIVE = "selective"
-    WORSE = "worse"
-    """The loss of an enzyme takes more growth in the other cell."""
+    WORSE = "worse"  # the loss of an enzyme takes more growth in the other cell
     NEITHER = "neither"
-    NO_DEFECT = "no defect"
-    """There is nothing to rescue."""
-    NO_GROWTH = "no growth"
-    """A cell that does not grow has no flux to be judged."""
+    NO_DEFECT = "no defect"  # there is nothing to rescue
+    NO_GROWTH = "no growth"  # a cell that does not grow has no flux to be judged
 
 
 class Verdict(NamedTuple):

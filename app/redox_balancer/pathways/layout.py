@@ -15,8 +15,7 @@ from redox_balancer.cell.network import Network
 from redox_balancer.cell.records import packaged
 from redox_balancer.errors import RedoxError
 
-EscherMap = list[Any]
-"""An Escher map, schema 1-0-0: a header, and nodes, reactions, text labels and canvas."""
+EscherMap = list[Any]  # an Escher map, schema 1-0-0: a header, and nodes, reactions, text labels and canvas
 
 INSERTED = "SINK_"
 """Ids of reactions of the layout that no cell has: each is the place of an enzyme that may be inserted."""

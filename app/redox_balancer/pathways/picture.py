@@ -27,13 +27,10 @@ POOLS = {
 
 FONT = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
 REACTION_SIZE, METABOLITE_SIZE, SIDE_SIZE, FLUX_SIZE, TITLE_SIZE = 25, 22, 19, 19, 32
-WIDEST = 17.0
-"""Width of the largest flux of the map."""
+WIDEST = 17.0  # width of the largest flux of the map
 NARROWEST = 1.8
-MARGIN, LEGEND = 76, 70
-"""Room above the map for its title, and below it for the legend."""
-NO_FLUX, LEAST_SHOWN, MANY = 1e-9, 5e-4, 10.0
-"""Flux of which nothing, `≈0`, and one decimal is shown, mmol/gDW/h."""
+MARGIN, LEGEND = 76, 70  # room above the map for its title, and below it for the legend
+NO_FLUX, LEAST_SHOWN, MANY = 1e-9, 5e-4, 10.0  # flux of which nothing, `≈0`, and one decimal is shown, mmol/gDW/h
 
 Point = tuple[float, float]
 Curve = tuple[Point, Point, Point, Point]

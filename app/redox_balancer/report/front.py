@@ -16,12 +16,9 @@ from redox_balancer.designer.design import Design
 from redox_balancer.search.front import ParetoFront
 
 WIDTH, HEIGHT = 720, 380
-LEFT, RIGHT, TOP, BOTTOM = 66, 590, 16, 330
-"""Edges of the axes; the legend is to the right of them."""
-LEAST, MOST = 4.0, 10.0
-"""Radii of the points of no protein and of the most."""
-LABELS, LETTER, LINE = 7, 7.4, 13.0
-"""Constructs named in the figure at most, and the size of a letter of their names."""
+LEFT, RIGHT, TOP, BOTTOM = 66, 590, 16, 330  # edges of the axes; the legend is to the right of them
+LEAST, MOST = 4.0, 10.0  # radii of the points of no protein and of the most
+LABELS, LETTER, LINE = 7, 7.4, 13.0  # constructs named in the figure at most, and the size of a letter of their names
 INK, DESIGN = "#1d2429", "#d55e00"
 CHOSEN = colormaps["cividis_r"]
 

@@ -24,8 +24,7 @@ from redox_balancer.report.front import front_figure
 from redox_balancer.search.front import ParetoFront
 from redox_balancer.version import __version__
 
-Fronts = Mapping[str, ParetoFront]
-"""Pareto fronts by the id of their condition."""
+Fronts = Mapping[str, ParetoFront]  # Pareto fronts by the id of their condition
 
 NO_FRONTS: Fronts = MappingProxyType({})
 

@@ -25,8 +25,7 @@ COLUMNS = (
     "explained_variance", "learning_rate", "entropy_cost", "lag_min", "lag_mean", "lag_max", *LAGS,
     "dropped", "failed_saves",
 )  # fmt: skip
-ENVIRONMENT = "env/"
-"""Prefix of the columns that the environment reports at the end of an episode."""
+ENVIRONMENT = "env/"  # prefix of the columns that the environment reports at the end of an episode
 
 
 def read_rows(lines: Iterable[str]) -> list[dict[str, float]]:

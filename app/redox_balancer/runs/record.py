@@ -108,8 +108,7 @@ def source_commit(package: Path = PACKAGE) -> str | None:
     return f"{commit}-dirty" if commit and changes else commit or None
 
 
-RENAMED = {"figure_sets": "parameter_samples"}
-"""Entries that runs of version 0.1 recorded under another name."""
+RENAMED = {"figure_sets": "parameter_samples"}  # entries that runs of version 0.1 recorded under another name
 
 
 def differing_entries(ours: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[str]:

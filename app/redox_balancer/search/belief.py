@@ -27,18 +27,12 @@ from redox_balancer.search.problem import Search, SearchResult
 SHARPNESS = 0.02
 """Least standard deviation of the assumed error of a measurement: none of the states considered is the hidden one."""
 
-POSSIBLE_STATES = 512
-"""Number of states that a search considers possible where the condition is hidden."""
-NEGLIGIBLE = 1e-3
-"""Probability of the least likely states together, which no decision considers."""
-SCENARIOS = 256
-"""Measurements that a placement is expected to have, drawn from the belief."""
-SOLVED = 4_096
-"""Random constructs valued before the first answer, for estimates."""
-PROMISING = 12
-"""Placements valued exactly where estimates are no bounds."""
-GAIN = 1e-9
-"""Least gain of value that is no round-off."""
+POSSIBLE_STATES = 512  # number of states that a search considers possible where the condition is hidden
+NEGLIGIBLE = 1e-3  # probability of the least likely states together, which no decision considers
+SCENARIOS = 256  # measurements that a placement is expected to have, drawn from the belief
+SOLVED = 4_096  # random constructs valued before the first answer, for estimates
+PROMISING = 12  # placements valued exactly where estimates are no bounds
+GAIN = 1e-9  # least gain of value that is no round-off
 
 
 @dataclass(frozen=True)

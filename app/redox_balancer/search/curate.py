@@ -23,12 +23,9 @@ from redox_balancer.search.closures import cheapest_closures
 from redox_balancer.search.free_cycles import WORTH, CycleFinder, FreeCycle
 from redox_balancer.search.requirements import GROWTH, ClosableLP, Need, Requirements, with_directions
 
-CAP = 1.2
-"""Cap of a reaction that does not balance, in terms of the flux that is needed."""
-LIMITED = 0.01
-"""Share of the widest bound of a model up to which a reaction that does not balance is capped already."""
-_LONGER = 1e3
-"""How much longer a cycle may be than `WORTH`, where a probe runs that the search found no cycle of."""
+CAP = 1.2  # cap of a reaction that does not balance, in terms of the flux that is needed
+LIMITED = 0.01  # share of the widest bound of a model up to which a reaction that does not balance is capped already
+_LONGER = 1e3  # how much longer a cycle may be than `WORTH`, where a probe runs that the search found no cycle of
 
 
 @dataclass(frozen=True)

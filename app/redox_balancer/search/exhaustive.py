@@ -16,8 +16,7 @@ from redox_balancer.design.evaluator import Evaluator, Valued
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.errors import RedoxError
 
-LARGEST = 5_000_000
-"""Number of constructs beyond which the search is refused: hours on one core."""
+LARGEST = 5_000_000  # number of constructs beyond which the search is refused: hours on one core
 
 
 @dataclass(frozen=True, slots=True)

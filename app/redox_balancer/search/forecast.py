@@ -23,14 +23,10 @@ from redox_balancer.search.problem import Problem
 
 Steps = NDArray[np.intp]
 
-UNBOUNDED = 1e6
-"""Flux or growth in place of a bound where nothing was solved, mmol/gDW/h or 1/h."""
-REGION_BYTES = 200_000_000
-"""Memory for the regions of each program while cuts are collected: all of them are kept."""
-ESTIMATED = ("capacity", "rescue", "guaranteed")
-"""Rewards whose programs have cuts."""
-BOUNDED = ("capacity", "rescue")
-"""Rewards whose estimates are upper bounds."""
+UNBOUNDED = 1e6  # flux or growth in place of a bound where nothing was solved, mmol/gDW/h or 1/h
+REGION_BYTES = 200_000_000  # memory for the regions of each program while cuts are collected: all of them are kept
+ESTIMATED = ("capacity", "rescue", "guaranteed")  # rewards whose programs have cuts
+BOUNDED = ("capacity", "rescue")  # rewards whose estimates are upper bounds
 
 
 class State(NamedTuple):

@@ -13,10 +13,8 @@ from redox_balancer.cell.probes import Probe, ProbedCell
 from redox_balancer.cell.suspicion import DirectedStep
 from redox_balancer.errors import RedoxError
 
-WORTH = 1e4
-"""Sum of fluxes, per unit of the probe, that a cycle may have."""
-LEAST_SHARE = 1e-7
-"""Flux of a step, per unit of the probe, below which it is round-off."""
+WORTH = 1e4  # sum of fluxes, per unit of the probe, that a cycle may have
+LEAST_SHARE = 1e-7  # flux of a step, per unit of the probe, below which it is round-off
 
 
 @dataclass(frozen=True)

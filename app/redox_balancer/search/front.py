@@ -29,8 +29,7 @@ from redox_balancer.search.screening import Screen
 if TYPE_CHECKING:
     import pandas as pd
 
-CANDIDATES = 1_000
-"""Constructs that the engine values, at most."""
+CANDIDATES = 1_000  # constructs that the engine values, at most
 
 
 @dataclass(frozen=True, eq=False, repr=False)

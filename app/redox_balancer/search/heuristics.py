@@ -7,8 +7,7 @@ from redox_balancer.design.construct import Construct
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.search.problem import Problem, Search
 
-ATTEMPTS = 20
-"""Attempts to draw an extension at random before all are enumerated."""
+ATTEMPTS = 20  # attempts to draw an extension at random before all are enumerated
 
 
 def random_search(search: Search, generator: np.random.Generator) -> None:

@@ -16,15 +16,13 @@ from scipy.sparse import csr_matrix
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.errors import RedoxError
 
-TOLERANCE = 1e-9
-"""Feasibility tolerance of bounds and rows, and optimality gap."""
+TOLERANCE = 1e-9  # feasibility tolerance of bounds and rows, and optimality gap
 
 INTEGRALITY = 1e-7
 """Integrality tolerance. With 1e-9, HiGHS 1.15 mistakes round-off for a fraction and cuts off the best solution; with
 its default 1e-6 an enzyme that is not placed carries more flux than `TOLERANCE`."""
 
-Term = tuple[int, float]
-"""A column and its coefficient in a row."""
+Term = tuple[int, float]  # a column and its coefficient in a row
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,11 +41,9 @@ from redox_balancer.search.milp import MixedIntegerProgram, Term
 from redox_balancer.search.problem import Problem, Search, SearchResult
 
 TIME_LIMIT_S = 600.0
-Caps = Sequence[Sequence[float]]
-"""Enzyme capacity of each level of each placement, mmol/gDW/h."""
+Caps = Sequence[Sequence[float]]  # enzyme capacity of each level of each placement, mmol/gDW/h
 
-MARGIN = 1e-6
-"""Relative distance from a threshold at which round-off is irrelevant."""
+MARGIN = 1e-6  # relative distance from a threshold at which round-off is irrelevant
 
 
 def oracle(search: Search, *, time_limit_s: float = TIME_LIMIT_S) -> SearchResult:

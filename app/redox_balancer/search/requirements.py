@@ -16,8 +16,7 @@ from redox_balancer.search.free_cycles import steps_of
 GROWTH_KEPT = 0.99, *(share / 10 for share in range(9, 0, -1)), 0.05, 0.02, 0.01
 """Shares of growth to keep: the largest that is possible, since growth may rest on what is free."""
 GROWTH = "growth"
-_IDLE = 1e-9
-"""Flux, mmol/gDW/h, and gain of the objective per unit of flux, that count as none."""
+_IDLE = 1e-9  # flux, mmol/gDW/h, and gain of the objective per unit of flux, that count as none
 
 Bounds = Mapping[str, tuple[float, float]]
 

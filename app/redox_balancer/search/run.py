@@ -9,8 +9,7 @@ from redox_balancer.search.problem import Problem, Search, SearchResult
 
 SearchName = Literal["random", "greedy", "evolutionary", "local", "milp"]
 
-EVALUATIONS = 1_000
-"""Constructs that a search values which has no other limit and does not end by itself."""
+EVALUATIONS = 1_000  # constructs that a search values which has no other limit and does not end by itself
 
 
 def limited(problem: Problem, name: SearchName, *, evaluations: int | None, seconds: float | None) -> Search:

@@ -35,12 +35,9 @@ EVERY = slice(None)
 BEAM, WIDE, DUPLICATES = 16, 128, 4
 """Constructs of each size that a beam search extends, or a wide one, whose cases share them; they are chosen among so
 many times as many, of which some recur."""
-AT_ONCE = 512
-"""Constructs estimated at once: what is added up for more of them exceeds the caches of a core."""
-SAMPLED = 8
-"""Cases that the beam search goes by, at most."""
-UNBOUNDED = 1e6
-"""Flux or growth in place of a bound where nothing was solved, mmol/gDW/h or 1/h."""
+AT_ONCE = 512  # constructs estimated at once: what is added up for more of them exceeds the caches of a core
+SAMPLED = 8  # cases that the beam search goes by, at most
+UNBOUNDED = 1e6  # flux or growth in place of a bound where nothing was solved, mmol/gDW/h or 1/h
 
 
 class Changes(NamedTuple):

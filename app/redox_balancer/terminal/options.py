@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-RUNS = Path("experiments")
-"""Folder of the runs, where a command gets none."""
+RUNS = Path("experiments")  # folder of the runs, where a command gets none
 _NOT_IN_NAMES = re.compile(r"[/\\\x00-\x1f\x7f]+")
 _HIDDEN = re.compile(r"^[\s.]+")
 _LONGEST_NAME = 200

@@ -9,8 +9,7 @@ from rich.status import Status
 from redox_balancer.progress import Progress
 from redox_balancer.terminal.tables import notes
 
-LINE_S = 10.0
-"""Least time between two lines of a computation whose spinner has no terminal, s."""
+LINE_S = 10.0  # least time between two lines of a computation whose spinner has no terminal, s
 
 
 def status_progress(status: Status) -> Progress:

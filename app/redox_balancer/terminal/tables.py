@@ -7,8 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-FILE_WIDTH = 240
-"""Width of a table in a file or a pipe, where no cell is cut."""
+FILE_WIDTH = 240  # width of a table in a file or a pipe, where no cell is cut
 
 
 def out() -> Console:
