@@ -1,7 +1,6 @@
 """The deployed resources, from the two stacks in CloudFormation."""
 
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -121,9 +120,6 @@ def run_on_host(ssm: Any, host: str, commands: Sequence[str], purpose: str, *, t
     return answer
 
 
-def cdk(arguments: Sequence[str], *, to_stderr: bool = False) -> int:
-    """Run the pinned CDK command line and return its exit code; its output may go to stderr."""
-    command = [str(CDK), *arguments]
-    return subprocess.run(  # noqa: S603 - our own arguments
-        command, cwd=ROOT, stdout=sys.stderr if to_stderr else None, check=False
-    ).returncode
+def cdk(arguments: Sequence[str]) -> int:
+    """Run the pinned CDK command line and return its exit code."""
+    return subprocess.run([str(CDK), *arguments], cwd=ROOT, check=False).returncode  # noqa: S603 - our own arguments

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
-TRAINER, WORKER, WATCH = "redox-trainer", "redox-worker", "redox-watch"  # systemd units; containers of the first two
+TRAINER, WATCH = "redox-trainer", "redox-watch"  # systemd units; the first is a container, too
 UNIT_ACTIVE = frozenset({"active", "activating", "reloading", "deactivating"})  # systemd's ActiveState
 
 ETC = Path("/etc/redox")

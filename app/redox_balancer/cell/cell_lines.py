@@ -28,7 +28,6 @@ NOISE = 1e-4
 cell makes, would leave it. They allow as much in either direction, and are never forced."""
 
 UNLIMITED = 100.0  # exchange in mmol/gDW/h from which on a medium does not limit it: it is not varied
-
 EVERY = "all"  # name that stands for every line of the file
 
 _GROWTH, _PROTEIN = "growth", "protein"

@@ -21,11 +21,8 @@ RELEASED = ("EX_lac__L_e", "EX_ala__L_e", "EX_glu__L_e")
 """By-products whose measured release is compared with its flux range."""
 
 SMALLEST_RATE = 1e-3  # rates below this, mmol/gDW/h, count as this large where deviations are compared
-
 LEAST_EXCESS = 1e-8  # deviation in mmol/gDW/h that is no round-off of the solver
-
 ROUND_OFF = 1e-6  # relative margin of a bound that an optimum has reached
-
 _SAME = 1 - 1e-3  # share of a division from which on growth is that division
 
 

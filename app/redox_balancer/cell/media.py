@@ -66,39 +66,21 @@ Concentrations = dict[str, Annotated[Concentration, _written_as("low", "high")]]
 class Medium(Record):
     """A growth medium: uptake limits and the bounds that belong to them.
 
-    Attributes
-    ----------
-    description, source, assumed
-        Description, origin of the values that have none of their own, and whether they are assumptions.
-    uptakes
-        Largest uptake of each exchange reaction, mmol/gDW/h, positive.
-    secretions
-        Largest secretion of each exchange reaction, mmol/gDW/h, positive; nothing else leaves the cell. None leaves
-        secretions as the model has them.
-    close_sinks
-        Whether sinks and demands (single-metabolite reactions inside the cell) are closed; the objective, and the
-        supply of enzymes in a model of GECKO's (`--> prot_pool`), stay open.
-    maintenance
-        Minimum flux of each maintenance reaction, mmol/gDW/h.
-    growth_energy
-        ATP that growth costs, mmol/gDW, where the biomass reaction says less; None leaves that as it is. It belongs
-        to `maintenance`: they are the slope and the intercept of ATP against growth.
-    oxygen_budget
-        O2 that everything but cytochrome c oxidase takes up at most, mmol/gDW/h, see `ledgers`; None sets no limit.
-    concentrations
-        Ranges of concentrations in medium or cell, M, by metabolite. Only the diagnosis of ratios reads them.
+    Nothing leaves the cell but `secretions`. Sinks and demands are single-metabolite reactions inside the cell; the
+    objective, and the supply of enzymes in a model of GECKO's (`--> prot_pool`), stay open. `maintenance` and
+    `growth_energy` belong together: the intercept and the slope of ATP against growth.
     """
 
     description: str
-    source: str
-    assumed: bool = False
-    close_sinks: bool = True
-    uptakes: dict[str, AnyCap]
-    secretions: dict[str, AnyCap] | None = None
-    maintenance: dict[str, AnyCap] = Field(default_factory=dict)
-    growth_energy: AnyCap | None = None
-    oxygen_budget: AnyCap | None = None
-    concentrations: Concentrations = Field(default_factory=dict)
+    source: str  # of the values that have none of their own
+    assumed: bool = False  # they are assumptions
+    close_sinks: bool = True  # whether sinks and demands are closed
+    uptakes: dict[str, AnyCap]  # largest of each exchange, mmol/gDW/h, positive
+    secretions: dict[str, AnyCap] | None = None  # likewise; None leaves them as the model has them
+    maintenance: dict[str, AnyCap] = Field(default_factory=dict)  # least flux of each reaction, mmol/gDW/h
+    growth_energy: AnyCap | None = None  # ATP that growth costs at least, mmol/gDW; None leaves it
+    oxygen_budget: AnyCap | None = None  # O2 for all but cytochrome c oxidase, mmol/gDW/h, see `ledgers`
+    concentrations: Concentrations = Field(default_factory=dict)  # ranges, M, by metabolite; for ratios alone
 
     def apply(self, network: "Network") -> "Network":
         """Return a network with the bounds of this medium; a RedoxError if it has none of the medium's exchanges.

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import given, report_repairs, takes_task_without, writable_folder
+from redox_balancer.cli.options import (
+    ConditionName,
+    PolicyRun,
+    StartSeed,
+    given,
+    report_repairs,
+    takes_task_without,
+    writable_folder,
+)
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import no_progress
 from redox_balancer.terminal.options import AsJson
@@ -28,12 +36,10 @@ LINKED_SHOWN = 12  # NAD(P)H-linked reactions in the printed table, those whose 
 
 @takes_task_without("sampling")
 def design(
-    run: Annotated[
-        Path | None, typer.Argument(help="Folder of a training run, whose policy the search starts from.")
-    ] = None,
+    run: PolicyRun = None,
     *,
     task: "Task",
-    condition: Annotated[str, typer.Option(help="Id of a condition; a+b for two at once.")] = "healthy",
+    condition: ConditionName = "healthy",
     construct: Annotated[
         str | None, typer.Option(help="Construct to analyse, without a search: 'LBNOX_c 0.1 % + AOX_m 0.03 %'.")
     ] = None,
@@ -54,7 +60,7 @@ def design(
         int | None, typer.Option(min=1, help="Constructs to value at most, for an answer that repeats by its seed.")
     ] = None,
     samples: Annotated[int | None, typer.Option(min=0, hidden=True)] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the constructs that the search starts from.")] = 0,
+    seed: StartSeed = 0,
     quick: Annotated[bool, typer.Option("--quick", help="Print placements and value, without analysis.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -29,7 +29,11 @@ RENAMED = RENAMED_FIELDS | {"save_interval": "save_interval_s"}
 RunFolder = Annotated[
     Path | None, typer.Option(help="Folder of the run; experiments/<model> by default.", show_default=False)
 ]
-
+PolicyRun = Annotated[
+    Path | None, typer.Argument(help="Folder of a training run, whose policy the search starts from.")
+]
+ConditionName = Annotated[str, typer.Option(help="Id of a condition; a+b for two at once.")]
+StartSeed = Annotated[int, typer.Option(min=0, help="Seed of the constructs that the search starts from.")]
 
 # Cell lines are given one at a time.
 _FLAGS = {"cells": "--cell", "learner_cells": "--cells"}

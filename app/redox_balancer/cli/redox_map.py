@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from redox_balancer.cli.options import given, report_repairs, takes_task_without, writable_file
+from redox_balancer.cli.options import (
+    ConditionName,
+    PolicyRun,
+    StartSeed,
+    given,
+    report_repairs,
+    takes_task_without,
+    writable_file,
+)
 from redox_balancer.pathways import State
 from redox_balancer.terminal.options import AsJson
 from redox_balancer.terminal.progress import status_progress
@@ -20,12 +28,10 @@ EXAMPLE = "Example: redox map --condition complex_i_closed --output map.svg --es
 
 @takes_task_without("sampling")
 def redox_map(
-    run: Annotated[
-        Path | None, typer.Argument(help="Folder of a training run, whose policy the search starts from.")
-    ] = None,
+    run: PolicyRun = None,
     *,
     task: "Task",
-    condition: Annotated[str, typer.Option(help="Id of a condition; a+b for two at once.")] = "healthy",
+    condition: ConditionName = "healthy",
     construct: Annotated[
         str | None, typer.Option(help="Construct to draw, without a search: 'LBNOX_c 0.1 % + AOX_m 0.03 %'.")
     ] = None,
@@ -44,7 +50,7 @@ def redox_map(
         typer.Option(metavar="FILE", help="Write the fluxes for Escher (JSON or CSV).", callback=writable_file),
     ] = None,
     seconds: Annotated[float | None, typer.Option(help="Time for the search of a construct.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the constructs that the search starts from.")] = 0,
+    seed: StartSeed = 0,
     as_json: AsJson = False,
 ) -> None:
     """Draw a cell with a construct: fluxes as widths and arrows, the enzymes put in and how much of them is used.

@@ -42,7 +42,6 @@ AT_OPTIMUM = 1.0 - 1e-6
 """Fraction of the optimum that is held where "at the optimum" is meant: exactly 1 is infeasible by round-off."""
 
 ROUND_OFF = 1e-9  # relative distance kept from a threshold, which would be infeasible by round-off at the optimum
-
 UNLIMITED = 1e6  # bound in place of an infinite one where the network does not limit the flux either, mmol/gDW/h
 
 Weights = dict[str, float]  # weight of each reaction in a linear objective; zero for those not listed

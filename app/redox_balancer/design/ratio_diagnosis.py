@@ -44,42 +44,24 @@ def two_digits(value: float) -> str:
 class RatioDiagnosis:
     """Driving force and ratios of a cell under a condition.
 
-    Attributes
-    ----------
-    condition, growth
-        Id of the condition, with the construct if there is one, and the largest growth, 1/h.
-    force
-        The largest driving force of the parsimonious state; None where the cell does not grow.
-    windows
-        Window of each ratio in which that state has the margin; none where it has not.
-    optima
-        Ratios of NAD+ to NADH of largest growth, by capacities that depend on the ratio.
-    forces, drawn
-        The driving force, shape (draws,), kJ/mol, and the ends of each window, shape (draws, 2), with drawn energies;
-        NaN where the state is infeasible.
-    active, without_energy
-        Reactions inside the cell that run, and those of them whose energy is not known, with the reason.
-    coverage
-        Number of reactions inside the cell with a known energy, and of all, by kind: all, those of each compartment
-        and between compartments, those with NAD(P)H, and those of either that run.
-    curves
-        Decimal logarithms of each ratio, shape (steps,), and growth there, 1/h, if asked for.
-    conflicts
-        Reactions that keep the state from being feasible, with what each lacks, kJ/mol.
+    `drawn` are the ends of each window with drawn energies, shape (draws, 2); NaN where the state is infeasible.
+    `coverage` is by kind: all, those of each compartment and between compartments, those with NAD(P)H, and those of
+    either that run. `curves` are decimal logarithms of each ratio, shape (steps,), and growth there, 1/h, if asked
+    for.
     """
 
-    condition: str
-    growth: float
-    force: DrivingForce | None = None
-    windows: tuple[RatioWindow, ...] = ()
-    optima: tuple[RatioOptimum, ...] = ()
-    forces: FloatArray | None = None
+    condition: str  # id, with the construct if there is one
+    growth: float  # the largest, 1/h
+    force: DrivingForce | None = None  # of the parsimonious state; None where the cell does not grow
+    windows: tuple[RatioWindow, ...] = ()  # in which that state has the margin; none where it has not
+    optima: tuple[RatioOptimum, ...] = ()  # NAD+ to NADH of largest growth, by capacities that depend on it
+    forces: FloatArray | None = None  # with drawn energies, shape (draws,), kJ/mol
     drawn: Mapping[Ratio, FloatArray] | None = None
-    active: frozenset[str] = frozenset()
-    without_energy: Mapping[str, str] = field(default_factory=dict)
-    coverage: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    active: frozenset[str] = frozenset()  # reactions inside the cell that run
+    without_energy: Mapping[str, str] = field(default_factory=dict)  # those of unknown energy, with the reason
+    coverage: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # known energies, of how many
     curves: Mapping[Ratio, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
-    conflicts: Mapping[str, float] = field(default_factory=dict)
+    conflicts: Mapping[str, float] = field(default_factory=dict)  # lack of what keeps it infeasible, kJ/mol
 
     def interval(self, values: FloatArray) -> list[float] | None:
         """The `QUANTILES` of what is known of some draws; None where nothing is."""

@@ -24,7 +24,6 @@ from redox_balancer.design.programs import ValuePrograms
 
 SAME = math.log(1.1)  # distance, a factor of 1.1, from which r* of a condition counts as changed
 STEPS = 2_000  # ratios of a condition whose shares are remembered
-
 FINER = 5  # steps of an estimate in place of one at the ends of a window
 
 Best = Mapping[Ratio, float]  # r* of each ratio that has one

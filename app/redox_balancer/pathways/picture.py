@@ -58,7 +58,6 @@ class Stroke:
     """A line of a reaction: where it ends, in which direction it runs, and with which flux."""
 
     curve: Curve
-    start_radius: float
     end_radius: float
     arrow: bool
     colour: str
@@ -182,7 +181,6 @@ def _strokes(
         colour = (POOLS.get(end.get("name", ""), main) if side else main) if runs else PLACED if placed else PALE
         yield Stroke(
             curve,
-            radius(start),
             radius(end),
             arrow=runs and coefficients.get(end.get("bigg_id", ""), 0.0) * (flux or 0.0) > 0,
             colour=colour,

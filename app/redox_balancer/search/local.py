@@ -27,14 +27,12 @@ from redox_balancer.search.screening import Screen
 PROMISING = 12  # changes valued at once, those of the highest estimates
 RESTARTS = 8  # random constructs in a batch of starts
 GAIN = 1e-9  # least gain of value that is no round-off
-
 SETTLED = 4  # batches without a better construct after which the proof begins
 RESTARTED = 0.4  # share of the time left that may pass before the program, or with exhausting all
 SMALL, HOUR = 1_000, 3_600.0
 """Constructs that are exhausted without a limit of time; the most time, s, that exhausting any number may take."""
 PROBED = 0.1  # share of this time that passes before what is left to exhaust is estimated
 PROVEN = 1e-6  # distance of a value from its bound, relative for values above 1, at which it is proven optimal
-
 PROMISED, ROUNDS = 3, 40  # constructs valued in a round of cutting planes, and the most rounds
 
 GREEDY, RANDOM, CUTS = "greedy search", "random constructs", "cutting planes"
