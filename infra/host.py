@@ -17,6 +17,10 @@ from infra.names import BACKUP_TAG, HOST_GROUP, METRICS, ROOT_DEVICE, WORKERS_GR
 from infra.settings import Settings
 from infra.storage import RedoxStorage
 
+# Systems Manager, S3, the registry and packages of the distribution; DNS and time come from the VPC.
+WAYS_OUT = {80: "packages", 443: "AWS and packages"}
+GRACE_S = 300  # of a new host, in which failed status checks do not count
+
 
 def machine_role(
     scope: Construct, storage: RedoxStorage, settings: Settings, statements: Sequence[iam.PolicyStatement] = ()
@@ -67,10 +71,6 @@ def host_role(scope: Construct, storage: RedoxStorage, settings: Settings) -> ia
     )
 
 
-# Systems Manager, S3, the registry and packages of the distribution; DNS and time come from the VPC.
-WAYS_OUT = {80: "packages", 443: "AWS and packages"}
-
-
 class HostNetwork(Construct):
     """A subnet in every zone, with public addresses instead of a paid NAT gateway."""
 
@@ -99,9 +99,6 @@ class HostNetwork(Construct):
             talk = (self.security_group, ec2.Port.all_tcp(), "the nodes of the Ray cluster among themselves")
             self.security_group.add_ingress_rule(*talk)
             self.security_group.add_egress_rule(*talk)
-
-
-GRACE_S = 300  # of a new host, in which failed status checks do not count
 
 
 class TrainingHost(Construct):

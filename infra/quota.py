@@ -12,6 +12,10 @@ SERVICE = "ec2"
 # vCPUs of the standard families (a, c, d, h, i, m, r, t, z), all together. A new account has 5.
 CODES = {"on demand": "L-1216C47A", "spot": "L-34B43A08"}
 CONSOLE = "https://console.aws.amazon.com/servicequotas/home/services/ec2/quotas"
+# Codes, and the texts of the same errors where CloudFormation reports them without their codes.
+QUOTA = r"VcpuLimitExceeded|InstanceLimitExceeded|MaxSpotInstanceCountExceeded|current (vCPU|instance) limit"
+ZONE = r"not supported in your requested Availability Zone"
+CAPACITY = r"InsufficientInstanceCapacity|do not have sufficient \S+ capacity|no Spot capacity available"
 
 
 @dataclass(frozen=True)
@@ -82,12 +86,6 @@ def check(settings: Settings, client: Callable[[str], Any]) -> Quota:
     if (refused := refusal(settings, quota)) is not None:
         raise refused
     return quota
-
-
-# Codes, and the texts of the same errors where CloudFormation reports them without their codes.
-QUOTA = r"VcpuLimitExceeded|InstanceLimitExceeded|MaxSpotInstanceCountExceeded|current (vCPU|instance) limit"
-ZONE = r"not supported in your requested Availability Zone"
-CAPACITY = r"InsufficientInstanceCapacity|do not have sufficient \S+ capacity|no Spot capacity available"
 
 
 def hint(settings: Settings, text: str) -> str:

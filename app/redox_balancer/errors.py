@@ -8,6 +8,15 @@ EXIT_USER_ERROR = 2  # the user has to fix something first
 EXIT_CLOSED_PIPE = 141  # nobody reads stdout any more, `redox ... | head`; 128 + SIGPIPE, as in a shell
 EXIT_UNREACHABLE = 75  # S3 did not answer; a later try may succeed (EX_TEMPFAIL of sysexits.h)
 EXIT_NONSENSE = 70  # a watchdog stopped a training that learns from nonsense
+EXTRAS = {
+    "torch": "train",
+    "ray": "train",
+    "tensorboard": "train",
+    "boto3": "s3",
+    "memray": "profile",
+    "nicegui": "explore",
+}
+"""Extra by package."""
 
 
 class RedoxError(Exception):
@@ -43,17 +52,6 @@ class RedoxError(Exception):
         self.hint = hint
         self.settings = tuple(settings)
         self.exit_code = exit_code
-
-
-EXTRAS = {
-    "torch": "train",
-    "ray": "train",
-    "tensorboard": "train",
-    "boto3": "s3",
-    "memray": "profile",
-    "nicegui": "explore",
-}
-"""Extra by package."""
 
 
 def missing_extra(error: ImportError) -> RedoxError | None:

@@ -16,6 +16,9 @@ from infra.machine import contract, log
 from infra.machine.aws import Aws, instance_id
 from infra.machine.contract import HEARTBEAT, at_work
 
+LINES = 5_000  # of the log of the training
+ISOLATED = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
+
 
 def training(experiments: Path, now: float, run: str = "*") -> bool:
     """Whether the trainer of a run, by default of any, is alive."""
@@ -28,9 +31,6 @@ def training(experiments: Path, now: float, run: str = "*") -> bool:
             continue  # being replaced, or written by another version; the next round is soon
     return False
 
-
-LINES = 5_000  # of the log of the training
-ISOLATED = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 
 say = partial(log.say, "sync")
 

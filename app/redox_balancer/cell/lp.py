@@ -21,6 +21,14 @@ from redox_balancer.errors import RedoxError
 
 NOISY = 16.0
 """Largest round-off of a reduced cost, in multiples of the largest of which the sign shows that it is round-off."""
+ROUND_OFF = 1e-10
+"""Violation of a bound by an optimum of a plain problem that needs no closer look, mmol/gDW/h. An optimum that is not
+larger may be one of 0, and is looked at, unless it is below `NOTHING`."""
+NOTHING = 1e-12
+PLAIN_COEFFICIENTS = 1e-2, 1e3
+PLAIN_BOUNDS = 1e-2, 1e5
+"""Sizes of coefficients and of finite bounds other than 0, mmol/gDW/h, that GLPK's absolute tolerances suit. Where a
+network has others, rows and columns are scaled and every optimum is refined."""
 
 
 def proven_tableau(network: Network, problem: GlpkProblem, proven: Proven, columns: Sequence[int]) -> Tableau | None:
@@ -73,16 +81,6 @@ def proven_tableau(network: Network, problem: GlpkProblem, proven: Proven, colum
 
 class LPError(RedoxError):
     """GLPK finds no answer to a problem that can be proven, from any starting basis."""
-
-
-ROUND_OFF = 1e-10
-"""Violation of a bound by an optimum of a plain problem that needs no closer look, mmol/gDW/h. An optimum that is not
-larger may be one of 0, and is looked at, unless it is below `NOTHING`."""
-NOTHING = 1e-12
-PLAIN_COEFFICIENTS = 1e-2, 1e3
-PLAIN_BOUNDS = 1e-2, 1e5
-"""Sizes of coefficients and of finite bounds other than 0, mmol/gDW/h, that GLPK's absolute tolerances suit. Where a
-network has others, rows and columns are scaled and every optimum is refined."""
 
 
 class FluxLP:

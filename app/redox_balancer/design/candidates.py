@@ -19,6 +19,12 @@ BEAM = 4  # constructs of each size that are extended
 
 Mask = NDArray[np.bool_]
 Placed = tuple[tuple[int, int], ...]
+SPECIES = ("nadh", "nadph", "q10h2", "q10", "o2", "h2o2")
+"""Metabolites, by BiGG name, whose consumption per flux describes a placement; of the last four the cell may lack."""
+COMPARTMENTS = ("c", "m")
+SMALL = 0.02
+"""Gain up to which its feature is linear in it, in the unit of the value; above it grows with the logarithm."""
+LEAST = 1e-6  # gain that counts as the largest where none is larger
 
 
 class _Extended(NamedTuple):
@@ -87,13 +93,6 @@ def _extended(outlook: Outlook, beam: Sequence[_Extended]) -> list[_Extended]:
             found[key] = _Extended(one.row, prospect, free, one.gains, gained, placed)
     return list(found.values())
 
-
-SPECIES = ("nadh", "nadph", "q10h2", "q10", "o2", "h2o2")
-"""Metabolites, by BiGG name, whose consumption per flux describes a placement; of the last four the cell may lack."""
-COMPARTMENTS = ("c", "m")
-SMALL = 0.02
-"""Gain up to which its feature is linear in it, in the unit of the value; above it grows with the logarithm."""
-LEAST = 1e-6  # gain that counts as the largest where none is larger
 
 Features = NDArray[np.float32]
 

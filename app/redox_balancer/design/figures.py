@@ -10,6 +10,7 @@ from redox_balancer.design.ratio_diagnosis import RatioDiagnosis
 from redox_balancer.drawing import Drawing
 
 ANNOTATED = 400  # number of cells up to which each has its figure
+BESIDE = " + "  # what separates the condition from the construct in the label of a cell
 
 
 def pressure_map(diagnoses: Sequence[Diagnosis]) -> Drawing:
@@ -39,9 +40,6 @@ def pressure_map(diagnoses: Sequence[Diagnosis]) -> Drawing:
     label = "growth gained by 1 mmol/gDW/h\n(% of unperturbed growth; a donor's negative)"
     figure.colorbar(image, ax=axes, shrink=min(1.0, 5.0 / height), label=label)
     return Drawing("pressure", figure, "growth gained by outside redox reactions by condition and pool of electrons")
-
-
-BESIDE = " + "  # what separates the condition from the construct in the label of a cell
 
 
 def ratio_curves(diagnoses: Sequence[RatioDiagnosis]) -> Drawing:

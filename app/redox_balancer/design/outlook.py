@@ -24,6 +24,9 @@ from redox_balancer.design.formulation import AT_OPTIMUM, growth_kept, held_biom
 from redox_balancer.design.settings import Reward
 
 TOGETHER = 8  # cuts that are looked at together
+ESTIMATED: tuple[Reward, ...] = ("capacity", "guaranteed", "rescue")
+"""Rewards that follow from optima of linear programs alone."""
+STRATA = 4  # parts of equal size of the parameter samples of a placement, by its capacity: each counts by its mean
 
 
 class Shifts(NamedTuple):
@@ -88,12 +91,6 @@ class Cuts(NamedTuple):
             values = cuts.values(np.take_along_axis(at[rows], chosen, axis=1), changes.of(rows))
             lowest[rows] = np.minimum(lowest[rows], values.min(axis=1))
         return lowest
-
-
-ESTIMATED: tuple[Reward, ...] = ("capacity", "guaranteed", "rescue")
-"""Rewards that follow from optima of linear programs alone."""
-
-STRATA = 4  # parts of equal size of the parameter samples of a placement, by its capacity: each counts by its mean
 
 
 class References(NamedTuple):

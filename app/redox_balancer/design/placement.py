@@ -12,6 +12,10 @@ from redox_balancer.cell.media import OPEN
 from redox_balancer.cell.network import LEDGER, Column, Network
 from redox_balancer.design.enzymes import Enzyme, Site
 
+H2O2_BALANCE = f"h2o2{LEDGER}"  # id of the bookkeeping metabolite
+H2O2_LEFT = "H2O2_LEFT"
+H2O2_SPARE = "H2O2_SPARE"
+
 
 class Reason(StrEnum):
     """Reason why an entry of the library is excluded."""
@@ -60,11 +64,6 @@ class Placement:
     def bounds(self, flux: float) -> tuple[float, float]:
         """Bounds of a foreign placement that may carry `flux`, mmol/gDW/h."""
         return (-flux if self.site.reversible else 0.0), flux
-
-
-H2O2_BALANCE = f"h2o2{LEDGER}"  # id of the bookkeeping metabolite
-H2O2_LEFT = "H2O2_LEFT"
-H2O2_SPARE = "H2O2_SPARE"
 
 
 def with_insertions(network: Network, placements: Sequence[Placement]) -> Network:

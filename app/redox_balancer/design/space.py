@@ -28,6 +28,10 @@ LEVELS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)  # proteome fractions that an enzy
 
 PROVABLE: tuple[Reward, ...] = ("capacity", "rescue")
 """Rewards whose best construct one mixed-integer program finds and proves."""
+SEED = 0
+SPREADS = {Confidence.MEASURED: 1.2, Confidence.PROXY: 2.0, Confidence.ASSUMED: 3.0}
+"""Geometric standard deviation of a kcat, a KM or a saturation by confidence (assumed). Subunit masses follow from
+sequences, so their uncertainty is small by comparison."""
 
 
 @dataclass(frozen=True)
@@ -264,12 +268,6 @@ class DesignSpace:
         """
         flux = self.settings.reward == "sink-flux" and not 0.0 < self.oxygen_uptake <= OPEN
         return NADH_PER_OXYGEN if flux else respiration(self.network)
-
-
-SEED = 0
-SPREADS = {Confidence.MEASURED: 1.2, Confidence.PROXY: 2.0, Confidence.ASSUMED: 3.0}
-"""Geometric standard deviation of a kcat, a KM or a saturation by confidence (assumed). Subunit masses follow from
-sequences, so their uncertainty is small by comparison."""
 
 
 def parameter_samples(placements: Sequence[Placement], samples: int, saturation: float) -> FloatArray:

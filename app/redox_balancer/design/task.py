@@ -24,6 +24,8 @@ from redox_balancer.design.settings import TaskSettings
 from redox_balancer.design.space import DesignSpace, ValueSettings
 from redox_balancer.errors import RedoxError
 
+SAME = 1e-6  # difference of growth or of a value that is round-off, relative to the healthy cell's
+
 
 class Task(TaskSettings):
     """Everything that determines the value of a construct.
@@ -225,9 +227,6 @@ def _parameters() -> str:
 
 
 Task.__doc__ = (Task.__doc__ or "").replace("    {parameters}", _parameters())
-
-
-SAME = 1e-6  # difference of growth or of a value that is round-off, relative to the healthy cell's
 
 
 def without_effect(evaluator: Evaluator) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from redox_balancer.version import __version__
 RECORD = "config.json"
 PACKAGE = Path(__file__).parents[1]
 _PACKAGES = ("numpy", "torch", "gymnasium", "ray", "safetensors", "array-api-compat")
+RENAMED = {"figure_sets": "parameter_samples"}  # entries that runs of version 0.1 recorded under another name
 
 
 def write_record(
@@ -106,9 +107,6 @@ def source_commit(package: Path = PACKAGE) -> str | None:
         return None
     commit, changes = ask("rev-parse", "HEAD"), ask("status", "--porcelain", "--", ".")
     return f"{commit}-dirty" if commit and changes else commit or None
-
-
-RENAMED = {"figure_sets": "parameter_samples"}  # entries that runs of version 0.1 recorded under another name
 
 
 def differing_entries(ours: Mapping[str, Any], recorded: Mapping[str, Any]) -> list[str]:

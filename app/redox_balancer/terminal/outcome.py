@@ -18,6 +18,9 @@ from redox_balancer.resources import address_space_limit
 from redox_balancer.terminal.streams import OutputError, guard_streams
 
 Translate = Callable[[Exception], RedoxError | None]
+# What programs and libraries say where they have no exception of their own.
+NO_MEMORY = ("failed to map segment", "cannot allocate memory", "unable to allocate", "bad_alloc", "out of memory")
+NO_THREAD = "can't start new thread"
 
 
 def end(app: Callable[..., Any], program: str, translate: Translate | None = None) -> None:
@@ -98,11 +101,6 @@ def _say(message: str, hint: str) -> None:
 def _plain(text: str) -> str:
     """Text with rich's markup switched off: identifiers in brackets must show as they are."""
     return text.replace("[", r"\[")
-
-
-# What programs and libraries say where they have no exception of their own.
-NO_MEMORY = ("failed to map segment", "cannot allocate memory", "unable to allocate", "bad_alloc", "out of memory")
-NO_THREAD = "can't start new thread"
 
 
 def refused(error: BaseException) -> RedoxError | None:
