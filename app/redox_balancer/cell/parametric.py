@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from redox_balancer.cell.certificates import NO_GAP
 from redox_balancer.cell.lp import FluxLP, is_plain
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.parameters import TOLERANCE, Parameter, ParametricBounds
@@ -87,7 +88,7 @@ class ParametricLP:
         self._point = np.ones(len(parameters) + 1)
         self._u = self._point[:-1]
         more = 1 if presolved is None else PRESOLVED_MEMORY
-        self._cache = RegionCache(len(self._point), more * region_bytes, noise)
+        self._cache = RegionCache(len(self._point), more * region_bytes, noise, max(noise, NO_GAP))
         # Where a solve takes milliseconds; one of a small network takes as long as a look at them.
         self._fluxes = None if presolved is None else StoredFluxes(len(self._columns))
         self._lower_in_force, self._upper_in_force = self._bounds.lower, self._bounds.upper

@@ -154,11 +154,12 @@ class RegionCache:
     """Critical regions and Farkas certificates for points (u, 1) of a length `width`.
 
     Regions take up to `limit_bytes`, now `nbytes`; the least recently used ones are dropped where that is too little,
-    and the cache is then `full` until `clear`. `noise` is that of `ParametricBounds`.
+    and the cache is then `full` until `clear`. `noise` is that of `ParametricBounds`; values of cuts that differ by
+    no more than `gap` are equal.
     """
 
-    def __init__(self, width: int, limit_bytes: int, noise: float) -> None:
-        self._width, self._limit, self._noise = width, limit_bytes, noise
+    def __init__(self, width: int, limit_bytes: int, noise: float, gap: float) -> None:
+        self._width, self._limit, self._noise, self._gap = width, limit_bytes, noise, gap
         self.clear()
 
     def clear(self) -> None:
@@ -210,7 +211,7 @@ class RegionCache:
 
     def _find_elsewhere(self, point: FloatArray, values: FloatArray, lowest: int) -> tuple[int, _Region | None]:
         """Return the region of another cut than the lowest, and its place: where cuts intersect, it may be of any."""
-        noise = self._noise + RELATIVE * float(np.abs(self._cut_rows[lowest]).dot(np.abs(point)))
+        noise = self._gap + RELATIVE * float(np.abs(self._cut_rows[lowest]).dot(np.abs(point)))
         for other in (values <= values.item(lowest) + noise).nonzero()[0].tolist():
             if other != lowest and (region := self._cuts[other].find(point)) is not None:
                 return other, region
@@ -246,7 +247,7 @@ class RegionCache:
         row = self.lowest_cut(point)
         if row is None:
             return math.inf, 0.0
-        return float(row.dot(point)), self._noise + RELATIVE * float(np.abs(row).dot(np.abs(point)))
+        return float(row.dot(point)), self._gap + RELATIVE * float(np.abs(row).dot(np.abs(point)))
 
     def certificates_at(self, point: FloatArray) -> NDArray[np.intp]:
         """Return the indices of the certificates that prove infeasibility at a point (u, 1)."""

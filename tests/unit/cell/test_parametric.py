@@ -11,6 +11,7 @@ from redox_balancer.cell.lp import FluxLP
 from redox_balancer.cell.network import FloatArray, Network
 from redox_balancer.cell.parameters import Parameter
 from redox_balancer.cell.parametric import ParametricLP
+from redox_balancer.cell.regions import RegionCache
 from redox_balancer.cell.solution import Solution, Status
 
 # Uptakes, maintenance that can be too high (infeasible), a reversible reaction and a chain of respiration.
@@ -192,3 +193,14 @@ def test_a_point_outside_the_ranges_is_refused_even_where_a_region_would_contain
         lp.maximise(np.append(value, INSIDE[1:]))
     assert lp.maximise(INSIDE).optimal
     assert lp.hits == 1
+
+
+def test_an_optimum_of_zero_is_known_although_another_cut_is_lower_by_round_off() -> None:
+    cache, point = RegionCache(2, 10_000, noise=0.0, gap=1e-13), np.array([1.0, 1.0])
+    cache.add(np.array([0.0, 0.0]), np.array([[1.0, -2.0]]), 0)
+    cache.add(np.array([0.0, -1e-28]), np.array([[-1.0, 3.0]]), 0)
+    for other, known in ((-1e-28, True), (-1e-12, False)):
+        cache.cuts[1, 1] = other
+        found = cache.find(point, 1)
+        assert (found is not None, cache.find_all(point[None], 1, [0])) == (known, [0.0 if known else None])
+        assert found is None or found.value == 0.0
