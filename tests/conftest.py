@@ -15,17 +15,17 @@ HUMAN_GEM_VARIABLE = "REDOX_HUMAN_GEM"
 DRILLS = os.environ.get("REDOX_DRILLS") == "1"
 collect_ignore_glob = [] if DRILLS else ["drills/*"]
 
-# Tests of images, hosts and engines compete for ports, memory and kernel objects.
-ONE_AT_A_TIME = {"image", "infra", "ops"}
+# Containers share one engine, and simulated hosts ports and kernel objects: those of a kind run one after another.
+ONE_AT_A_TIME = {"image": "containers", "infra": "hosts", "ops": "hosts"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each file on one worker of `--dist loadgroup`; those that build machines or read Recon3D share one."""
+    """Keep a file on one worker of `--dist loadgroup`; those of containers, of hosts and of Recon3D share one."""
     large = {item.path for item in items if "recon3d" in getattr(item, "fixturenames", ())}
     for item in items:
-        alone = ONE_AT_A_TIME & set(item.nodeid.partition("::")[0].split("/"))
-        group = "machines" if alone else "recon3d" if item.path in large else item.path.stem
+        alone = [ONE_AT_A_TIME[part] for part in item.nodeid.partition("::")[0].split("/") if part in ONE_AT_A_TIME]
+        group = alone[0] if alone else "recon3d" if item.path in large else item.path.stem
         item.add_marker(pytest.mark.xdist_group(group))
 
 

@@ -75,7 +75,8 @@ class Story:
         self._idle(replaced["host"])
         pulled = {run: self._fetch(run) for run in finished}
         local = self.folder / "experiments" / RUN
-        self.terminal.run(Path(sys.executable).with_name("redox"), "report", local, "--episodes", EPISODES)
+        redox = Path(sys.executable).with_name("redox")
+        self.terminal.run(redox, "report", local, "--episodes", EPISODES, "--no-designs")
         return {
             "alarm": alarm,
             "save_interval_s": self._interval_s,

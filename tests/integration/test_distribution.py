@@ -1,4 +1,4 @@
-"""Distribution of tests: a file stays on one worker, tests of machines share one, unit tests load no stand-ins."""
+"""Distribution of tests: a file stays on one worker, tests of hosts share one, unit tests load no stand-ins."""
 
 import shutil
 import subprocess
@@ -21,7 +21,7 @@ def test_worker(number: int) -> None:
 """
 
 
-def test_a_file_stays_on_one_worker_and_machines_share_one(tmp_path: Path) -> None:
+def test_a_file_stays_on_one_worker_and_containers_and_hosts_share_one_each_from_the_start(tmp_path: Path) -> None:
     options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["addopts"]
     (tmp_path / "pytest.ini").write_text(f"[pytest]\naddopts = {options}\n")
     for folder, count in FOLDERS.items():
@@ -36,10 +36,12 @@ def test_a_file_stays_on_one_worker_and_machines_share_one(tmp_path: Path) -> No
     assert len(ran) == 6 * sum(FOLDERS.values())
     workers = {Path(file): {worker for other, worker in ran if other == file} for file, _ in ran}
     assert all(len(of_file) == 1 for of_file in workers.values()), workers
-    machines = [of_file for file, of_file in workers.items() if file.parent.name in ("image", "infra", "ops")]
-    assert len(machines) == 6
-    assert len(set().union(*machines)) == 1
-    assert len(set().union(*workers.values())) == 2
+    for folders, count in ((("image",), 2), (("infra", "ops"), 4)):
+        alone = [of_file for file, of_file in workers.items() if file.parent.name in folders]
+        assert len(alone) == count
+        assert len(set().union(*alone)) == 1
+    first = {worker: Path(file).parent.name for file, worker in reversed(ran)}
+    assert sorted(first.values()) == ["image", "infra"]
 
 
 def test_unit_tests_load_neither_the_aws_stand_in_nor_a_browser() -> None:

@@ -16,6 +16,8 @@ from redox_balancer.design.task import Task
 from redox_balancer.impala.config import TrainConfig
 from tests.support.training_terms import TERMS
 
+STEPS = 600
+CONFIG = TrainConfig(envs_per_actor=4, batch_size=128)  # of rollouts that are soon recorded
 HOST = HostModel(vcpus=20, threads_per_core=2, pair_yield=1.5, network_gbit_s=8.0)
 
 
@@ -27,8 +29,8 @@ def environments() -> RedoxEnvs:
 @pytest.fixture(scope="module")
 def results(environments: RedoxEnvs) -> BenchmarkResults:
     found = BenchmarkResults(about())
-    found.step.append(in_own_process(stepping.measure, environments, TrainConfig(), 2_000, 0.5))
-    found.learner.append(in_own_process(learning.learner, environments, TrainConfig(), 0.2))
+    found.step.append(in_own_process(stepping.measure, environments, CONFIG, STEPS, 0.2))
+    found.learner.append(in_own_process(learning.learner, environments, CONFIG, 0.2))
     found.throughput.append(
         ThroughputBenchmark(
             model="human_redox_core",
@@ -45,7 +47,7 @@ def results(environments: RedoxEnvs) -> BenchmarkResults:
 
 def test_steps_are_counted_and_compared(results: BenchmarkResults) -> None:
     (step,) = results.step
-    assert step.steps == 2_000
+    assert step.steps == STEPS
     assert step.ratio == pytest.approx(step.steps_per_s / step.reference_steps_per_s)
     assert min(step.steps_per_s, step.warm_steps_per_s, step.uncached_steps_per_s, step.reference_steps_per_s) > 0
     assert min(step.named_per_cpu_s, step.drawn_per_cpu_s) > 0

@@ -33,7 +33,7 @@ def test_the_widest_search_finds_what_each_placement_wins_with_the_best_second_o
     monkeypatch.setattr(candidates, "BEAM", 10_000)
     env, together = environment(reward), 0
     outlook = Outlook(env.evaluator, sampled_cuts(env.evaluator))
-    for seed in range(4):
+    for seed in range(2):
         env.reset(seed=seed)
         free, prospect = legal(env), outlook.prospect(env.construct, env.condition, env.outcome)
         if prospect.dead:
