@@ -190,10 +190,7 @@ def launch_template(
 ) -> ec2.LaunchTemplate:
     """Return the launch template of the host or of its workers."""
     root = ec2.BlockDeviceVolume.ebs(
-        settings.host.disk_gib,
-        encrypted=True,
-        volume_type=ec2.EbsDeviceVolumeType.GP3,
-        delete_on_termination=True,
+        settings.host.disk_gib, encrypted=True, volume_type=ec2.EbsDeviceVolumeType.GP3, delete_on_termination=True
     )
     return ec2.LaunchTemplate(
         scope,

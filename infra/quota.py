@@ -75,8 +75,7 @@ def refusal(settings: Settings, quota: Quota) -> RedoxError | None:
     kind = host.instance_types[0]
     machines = f"{1 + host.workers} times {kind}" if host.workers else kind
     return RedoxError(
-        f"quota {quota.code} ({quota.market} vCPUs) is {quota.have}, {machines} needs {quota.need}",
-        hint=quota.way,
+        f"quota {quota.code} ({quota.market} vCPUs) is {quota.have}, {machines} needs {quota.need}", hint=quota.way
     )
 
 

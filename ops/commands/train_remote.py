@@ -48,8 +48,7 @@ def train_remote(
         Path | None, typer.Option(help="JSON of redox advise: warn where fewer actors are as fast.")
     ] = None,
     remote_image: Annotated[
-        str,
-        typer.Option("--image", help="An image that the host has or can pull: none is built, tried out or sent."),
+        str, typer.Option("--image", help="An image that the host has or can pull: none is built, tried out or sent.")
     ] = "",
     snapshot: Annotated[bool, typer.Option(help="Take an image of the host first.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Start the run without attaching to it.")] = False,

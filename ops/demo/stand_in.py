@@ -112,10 +112,7 @@ class StandInStage:
 
     def results(self) -> dict[str, Any]:
         """Return broken rules of AWS, and statements of policies that no call needed."""
-        return {
-            "hidden_failures": self.aws.hidden_failures(),
-            "unused_statements": self.aws.unused_statements(),
-        }
+        return {"hidden_failures": self.aws.hidden_failures(), "unused_statements": self.aws.unused_statements()}
 
 
 def skip_an_hour(host: SimulatedHost) -> None:

@@ -157,11 +157,7 @@ class RemoteHost:
         """Yield the lines of a command that reads, as they come; closing the iterator ends the command."""
         line = self._through("-tt", command=command)  # without a terminal, the command would outlive its reader
         with subprocess.Popen(  # noqa: S603 - built in ops.remote.ssh
-            line,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
+            line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
         ) as process:
             try:
                 for each in process.stdout or ():

@@ -66,14 +66,8 @@ class FunctionalCell:
     """A model as its functions see it: closed, with columns for all that they let in and out.
 
     Forced fluxes of the model are not enforced; growth and all other reactions inside stay as they are. `names` are
-    further names of metabolites, see `display_names`.
-
-    Attributes
-    ----------
-    network
-        The closed model; the new columns are closed, too.
-    missing
-        What the model lacks, by function that names it.
+    further names of metabolites, see `display_names`. `network` is the closed model with the new columns, closed,
+    too, and `missing` what the model lacks, by function that names it.
     """
 
     def __init__(

@@ -135,5 +135,5 @@ def _print(answer: dict[str, Any]) -> None:
         f"growth {answer['growth_after']:.7g} 1/h on {answer['medium']} (was {answer['growth']:.7g}), "
         f"{len(answer['functions_kept'])} functions kept, {len(answer['functions_lost'])} lost; nothing is free\n"
         f"steps closed at the lowest price, {answer['price']}: {len(closings)}, in {answer['seconds']:.0f} s; "
-        f"{answer['output']}, {answer['curation']}, {answer['log']}",
+        f"{answer['output']}, {answer['curation']}, {answer['log']}"
     )

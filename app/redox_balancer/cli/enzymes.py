@@ -96,7 +96,7 @@ def enzymes(
     show(texts | dict.fromkeys(("kcat 1/s", "kDa", "cap at 0.1 %"), "right"), cells)
     out().print(
         f"\n{len(rows)} placements fit {space.network.id}; caps in mmol/gDW/h for 0.1 % of the proteome. "
-        f"Excluded of the library's {len(rows) + len(space.excluded)}:\n",
+        f"Excluded of the library's {len(rows) + len(space.excluded)}:\n"
     )
     reasons = [(entry.id, entry.reason.value, entry.detail) for entry in space.excluded]
     show({"placement": "left", "reason": "left", "detail": "left"}, reasons)

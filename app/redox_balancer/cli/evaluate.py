@@ -64,8 +64,7 @@ def evaluate(
     ] = 600.0,
     jobs: Annotated[int, typer.Option(min=1, help="Processes, each on one thread.")] = os.cpu_count() or 1,
     output: Annotated[
-        Path | None,
-        typer.Option(help="Folder for evaluation.md, .svg and .json; the first run's by default."),
+        Path | None, typer.Option(help="Folder for evaluation.md, .svg and .json; the first run's by default.")
     ] = None,
     task: "Task",
     as_json: AsJson = False,

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 FunctionList = Annotated[
     Path | None,
     typer.Option(
-        metavar="LIST",
-        help="Table as Human-GEM and RAVEN publish metabolic tasks; the package's own by default.",
+        metavar="LIST", help="Table as Human-GEM and RAVEN publish metabolic tasks; the package's own by default."
     ),
 ]
 

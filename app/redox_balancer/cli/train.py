@@ -64,12 +64,7 @@ def train(
     _report_excluded(environments.space)
     folder = checkpoint_dir or run_folder(environments.space.network.id)
     result = run_training(
-        config,
-        environments,
-        folder,
-        resume=resume,
-        progress=open_progress(),
-        about=task.model_dump(mode="json"),
+        config, environments, folder, resume=resume, progress=open_progress(), about=task.model_dump(mode="json")
     )
     if not result.finished:
         typer.echo("the same command with --resume auto continues", err=True)

@@ -158,10 +158,7 @@ class SideBySide:
 
     def _metrics(self, ended: Rows) -> list[dict[str, float]]:
         evaluator = self._evaluator
-        of_process = {
-            "hit_rate": evaluator.hits / evaluator.lookups,
-            "disagreements": evaluator.disagreements,
-        }
+        of_process = {"hit_rate": evaluator.hits / evaluator.lookups, "disagreements": evaluator.disagreements}
         return [
             {"value": value, "growth": growth, "capacity": capacity} | of_process
             for value, growth, capacity in self._outcomes[ended].tolist()

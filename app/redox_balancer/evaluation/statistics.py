@@ -27,11 +27,7 @@ def interquartile_mean(scores: FloatArray, axis: int | None = None) -> FloatArra
 
 
 def bootstrap_interval(
-    scores: FloatArray,
-    mean: Callable[..., Any] = interquartile_mean,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    scores: FloatArray, mean: Callable[..., Any] = interquartile_mean, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval:
     """Mean of all scores, with the percentile interval of the two-way bootstrap.
 

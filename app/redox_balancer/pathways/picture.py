@@ -221,9 +221,7 @@ def _line(root: ET.Element, stroke: Stroke) -> None:
         nx, ny = -(y1 - y0) * across, (x1 - x0) * across
         corners = ((x1, y1), (x0 + nx, y0 + ny), (x0 - nx, y0 - ny))
         ET.SubElement(
-            root,
-            "polygon",
-            {"points": " ".join(f"{x:.1f},{y:.1f}" for x, y in corners), "fill": stroke.colour},
+            root, "polygon", {"points": " ".join(f"{x:.1f},{y:.1f}" for x, y in corners), "fill": stroke.colour}
         )
 
 

@@ -81,11 +81,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
         lines += [
             *("", f"## {name.capitalize()}", "", f"{caption(name, benchmark)}; {proofs(benchmark)}.", ""),
             *_table(list(HEADINGS), method_rows(benchmark)),
-            *(
-                "",
-                "Number of answers from which on training has paid for itself, by mean share:",
-                "",
-            ),
+            *("", "Number of answers from which on training has paid for itself, by mean share:", ""),
             *_table(["trained", "search", *shares], crossing_rows(benchmark)),
         ]
     if useless := summary["no_useful_design"]:

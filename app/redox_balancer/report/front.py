@@ -110,11 +110,7 @@ def _labels(
     shown = 0
     for index in dict.fromkeys(one for pair in zip(order, by_capacity, strict=True) for one in pair):
         (x, y), r, width = at[index], radii[index], LETTER * len(names[index])
-        for side, base, anchor in (
-            (x + r + 4, y + 4, "start"),
-            (x - r - 4, y + 4, "end"),
-            (x, y - r - 5, "middle"),
-        ):
+        for side, base, anchor in ((x + r + 4, y + 4, "start"), (x - r - 4, y + 4, "end"), (x, y - r - 5, "middle")):
             start = side - width * ("start", "middle", "end").index(anchor) / 2
             box = (start, base - LINE + 2, start + width, base + 2)
             inside = box[0] >= LEFT and box[2] <= RIGHT and box[1] >= TOP

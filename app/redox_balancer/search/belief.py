@@ -22,7 +22,7 @@ from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.measurement import EXACT, Measurement
 from redox_balancer.resources import one_blas_thread
 from redox_balancer.search.forecast import BOUNDED, ESTIMATED, Forecast, Moves, State
-from redox_balancer.search.problem import Search, SearchResult
+from redox_balancer.search.problem import GAIN, Search, SearchResult
 
 SHARPNESS = 0.02
 """Least standard deviation of the assumed error of a measurement: none of the states considered is the hidden one."""
@@ -32,7 +32,6 @@ NEGLIGIBLE = 1e-3  # probability of the least likely states together, which no d
 SCENARIOS = 256  # measurements that a placement is expected to have, drawn from the belief
 SOLVED = 4_096  # random constructs valued before the first answer, for estimates
 PROMISING = 12  # placements valued exactly where estimates are no bounds
-GAIN = 1e-9  # least gain of value that is no round-off
 
 
 @dataclass(frozen=True)
@@ -100,11 +99,7 @@ class Belief:
         return weights
 
     def updated(
-        self,
-        errors: FloatArray,
-        construct: Construct,
-        measured: Sequence[float],
-        expected: FloatArray | None = None,
+        self, errors: FloatArray, construct: Construct, measured: Sequence[float], expected: FloatArray | None = None
     ) -> FloatArray:
         """Add the deviations of a measurement, in standard deviations; infinite for states that were negligible.
 

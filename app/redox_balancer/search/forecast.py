@@ -19,11 +19,10 @@ from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator, Reference
 from redox_balancer.design.formulation import AT_OPTIMUM, NO_GROWTH, growth_kept, held_biomass_flux, reaches_floor
 from redox_balancer.search.heuristics import random_construct
-from redox_balancer.search.problem import Problem
+from redox_balancer.search.problem import UNBOUNDED, Problem
 
 Steps = NDArray[np.intp]
 
-UNBOUNDED = 1e6  # flux or growth in place of a bound where nothing was solved, mmol/gDW/h or 1/h
 REGION_BYTES = 200_000_000  # memory for the regions of each program while cuts are collected: all of them are kept
 ESTIMATED = ("capacity", "rescue", "guaranteed")  # rewards whose programs have cuts
 BOUNDED = ("capacity", "rescue")  # rewards whose estimates are upper bounds

@@ -22,8 +22,8 @@ from redox_balancer.design.named_construct import NamedConstruct
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.progress import Progress, no_progress
 from redox_balancer.resources import one_blas_thread
-from redox_balancer.search.local import GAIN, engine
-from redox_balancer.search.problem import Problem, Search, require_limits
+from redox_balancer.search.local import engine
+from redox_balancer.search.problem import GAIN, Problem, Search, require_limits
 from redox_balancer.search.screening import Screen
 
 if TYPE_CHECKING:

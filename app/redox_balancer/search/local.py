@@ -21,12 +21,11 @@ from redox_balancer.search.exhaustive import largest_count
 from redox_balancer.search.heuristics import random_construct
 from redox_balancer.search.milp import NoSolutionError
 from redox_balancer.search.oracle import oracle
-from redox_balancer.search.problem import Search, SearchResult
+from redox_balancer.search.problem import GAIN, Search, SearchResult
 from redox_balancer.search.screening import Screen
 
 PROMISING = 12  # changes valued at once, those of the highest estimates
 RESTARTS = 8  # random constructs in a batch of starts
-GAIN = 1e-9  # least gain of value that is no round-off
 SETTLED = 4  # batches without a better construct after which the proof begins
 RESTARTED = 0.4  # share of the time left that may pass before the program, or with exhausting all
 SMALL, HOUR = 1_000, 3_600.0

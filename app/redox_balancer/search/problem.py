@@ -12,6 +12,9 @@ from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.errors import RedoxError
 
+GAIN = 1e-9  # least gain of value that is no round-off
+UNBOUNDED = 1e6  # flux or growth in place of a bound where nothing was solved, mmol/gDW/h or 1/h
+
 
 def require_limits(seed: object = 0, **limits: object) -> None:
     """Raise a RedoxError unless each limit of a search is a number above 0, of constructs a whole one, or None.

@@ -18,15 +18,9 @@ from redox_balancer.cell.conditions import Condition
 from redox_balancer.cell.network import FloatArray
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.evaluator import Reference
-from redox_balancer.design.formulation import (
-    AT_OPTIMUM,
-    growth_kept,
-    held_biomass_flux,
-    nadph_weights,
-    reaches_floor,
-)
+from redox_balancer.design.formulation import AT_OPTIMUM, growth_kept, held_biomass_flux, nadph_weights, reaches_floor
 from redox_balancer.design.sampled_cuts import known_cuts
-from redox_balancer.search.problem import Problem
+from redox_balancer.search.problem import UNBOUNDED, Problem
 
 Steps = NDArray[np.intp]
 
@@ -37,7 +31,6 @@ BEAM, WIDE, DUPLICATES = 16, 128, 4
 many times as many, of which some recur."""
 AT_ONCE = 512  # constructs estimated at once: what is added up for more of them exceeds the caches of a core
 SAMPLED = 8  # cases that the beam search goes by, at most
-UNBOUNDED = 1e6  # flux or growth in place of a bound where nothing was solved, mmol/gDW/h or 1/h
 
 
 class Changes(NamedTuple):
