@@ -48,7 +48,7 @@ print(best.proof)
 # %% [markdown]
 # ## What the cell does with it
 #
-# COBRApy analyses the whole model with the construct. The map shows the fluxes at largest growth; inserted enzymes
+# The construct is analysed in the whole model. The map shows the fluxes at largest growth; inserted enzymes
 # are orange.
 
 # %%

@@ -10,7 +10,7 @@ import cobra
 import pytest
 from cobra.io import load_json_model, read_sbml_model, validate_sbml_model
 
-from commands import assert_refused, redox, redox_json, succeeded
+from commands import assert_refused, redox, redox_json, redox_process, succeeded
 from redox_balancer.cell.cobrapy import quiet_cobra
 
 TEXT = "LBNOX_c 0.1 % + AOX_m 0.03 %"
@@ -94,6 +94,22 @@ def test_tables_and_figure_are_complete(folder: Path, printed: dict[str, Any]) -
     assert {row["figures"]["kcat_per_s"]["source"] for row in design["construct"]}
     assert set(design["units"]) >= {"growth", "capacity", "guaranteed", "value"}
     assert design["checked"]["model.xml"]["growth"] == pytest.approx(printed["growth"], rel=1e-6)
+
+
+def test_cobrapy_is_loaded_and_asked_on_request_alone(tmp_path: Path) -> None:
+    given = ("design", "--construct", TEXT, *CONDITION)
+    imports = {"PYTHONPROFILEIMPORTTIME": "1"}
+    plain = succeeded(*given, run=redox_process, environment=imports, cwd=tmp_path)
+    assert plain.stdout.endswith("growth and capacity confirmed on the whole model by GLPK\n")
+    assert "redox_balancer.designer.analysis\n" in plain.stderr
+    assert " cobra\n" not in plain.stderr
+    asked = succeeded(*given, "--check", "cobrapy", cwd=tmp_path)
+    assert asked.stdout == plain.stdout.replace("by GLPK", "by GLPK and COBRApy")
+    found = redox_json(*given, "--check", "cobrapy", cwd=tmp_path)
+    assert found["cobrapy"] == pytest.approx(found["whole_model"], rel=1e-6)
+    assert redox_json(*given, cwd=tmp_path)["cobrapy"] is None
+    for option in (("--output", "out"), ("--check", "cobrapy")):
+        assert_refused(redox(*given, "--quick", *option, cwd=tmp_path), "--quick writes no files and checks nothing")
 
 
 def test_a_second_design_replaces_the_first_completely(folder: Path, tmp_path: Path) -> None:

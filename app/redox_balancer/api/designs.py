@@ -1,6 +1,7 @@
 """Designs: a construct for a condition, its analysis in the whole model, and the files of it."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,14 +26,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ConstructDesign:
-    """A construct for a condition, analysed by COBRApy in the whole model.
+    """A construct for a condition, analysed in the whole model.
 
     Attributes
     ----------
     design
         Proposal and analysis.
+    task
+        The task that it answers.
     cell
-        The model with the construct, under the condition.
+        The model with the construct, under the condition, by COBRApy, which is loaded when it is asked for; a
+        RedoxError if COBRApy finds another growth or capacity.
 
     Examples
     --------
@@ -48,7 +52,14 @@ class ConstructDesign:
     """
 
     design: "Design"
-    cell: "DesignedCell"
+    task: Task
+
+    @cached_property
+    def cell(self) -> "DesignedCell":
+        """The model with the construct, and what of it is the construct."""
+        from redox_balancer.designer.model import checked_cell  # noqa: PLC0415 - loads COBRApy
+
+        return checked_cell(self.task, self.design)[0]
 
     @property
     def condition(self) -> str:
@@ -157,12 +168,11 @@ def design(
     >>> print(best.construct, best.proof, sep=": ")
     LBNOX_c 0.1 % + TPNOX_c 0.03 %: proven optimal
     """
-    from redox_balancer.designer.design import make_design  # noqa: PLC0415 - loads COBRApy
-    from redox_balancer.designer.model import open_model  # noqa: PLC0415
+    from redox_balancer.designer.design import make_design  # noqa: PLC0415
 
     task = source.task if isinstance(source, TrainedRun) else require_task(source)
     proposal = propose(source, condition, construct, seconds=seconds, evaluations=evaluations, seed=seed)
-    return ConstructDesign(*make_design(open_model(task), proposal))
+    return ConstructDesign(make_design(proposal), task)
 
 
 def export(design: ConstructDesign, folder: str | Path) -> list[Path]:
@@ -229,6 +239,6 @@ def redox_map(design: ConstructDesign, *, state: State = "growth") -> "RedoxMap"
     >>> rb.redox_map(design)
     RedoxMap(complex i closed, NDI1_m 0.03 %, growth 0.0356 → 0.0474 1/h)
     """
-    from redox_balancer.designer.redox_map import RedoxMap  # noqa: PLC0415 - loads COBRApy
+    from redox_balancer.designer.redox_map import RedoxMap  # noqa: PLC0415
 
     return RedoxMap.of(design.design, state)

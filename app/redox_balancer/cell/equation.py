@@ -1,8 +1,12 @@
-"""Reaction equations in the text form of the packaged data files."""
+"""Reaction equations as text, in the form of the packaged data files."""
 
 import math
+from typing import TYPE_CHECKING
 
 from redox_balancer.errors import RedoxError
+
+if TYPE_CHECKING:
+    from redox_balancer.cell.network import Network
 
 
 def parse_equation(equation: str) -> dict[str, float]:
@@ -29,3 +33,15 @@ def parse_equation(equation: str) -> dict[str, float]:
                 )
             stoichiometry[metabolite] = sign * amount
     return stoichiometry
+
+
+def equation_text(network: "Network", reaction: str) -> str:
+    """The equation of a reaction of a network, with every digit: `2 h_c + o2_c --> h2o_c`."""
+    low, high = network.bounds_of(reaction)
+    stoichiometry = network.stoichiometry_of(reaction)
+
+    def side(sign: float) -> str:
+        terms = ((metabolite, sign * value) for metabolite, value in stoichiometry.items() if sign * value > 0)
+        return " + ".join(f"{'' if value == 1 else f'{value!r} '.replace('.0 ', ' ')}{name}" for name, value in terms)
+
+    return f"{side(-1.0)} {'<=>' if low < 0 < high else '-->'} {side(1.0)}".strip()

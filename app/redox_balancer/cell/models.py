@@ -223,7 +223,10 @@ def _embedded_network() -> Network:
         [(m["id"], m["formula"], m["charge"]) for m in document["metabolites"]],
         [Column(r["id"], r["metabolites"], r["lower_bound"], r["upper_bound"]) for r in document["reactions"]],
         next(r["id"] for r in document["reactions"] if r.get("objective_coefficient")),
-        Names(compartments={m["id"]: m["compartment"] for m in document["metabolites"]}),
+        Names(
+            compartments={m["id"]: m["compartment"] for m in document["metabolites"]},
+            in_words={r["id"]: r["name"] for r in document["reactions"]},
+        ),
     )
 
 

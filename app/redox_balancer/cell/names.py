@@ -50,14 +50,15 @@ _TABLES = {
 class Names:
     """BiGG names of the metabolites and reactions of a model: own id by name where they differ, if that is unique.
 
-    `compartments` has the BiGG letter of each metabolite's compartment, by the model's own id, and `assumptions` one
-    line about each thing that is taken for granted.
+    `compartments` has the BiGG letter of each metabolite's compartment, by the model's own id, `assumptions` one line
+    about each thing that is taken for granted, and `in_words` what the model calls a reaction, by its own id.
     """
 
     compartments: Mapping[str, str] = field(default_factory=dict)
     metabolites: Mapping[str, str] = field(default_factory=dict)
     reactions: Mapping[str, str] = field(default_factory=dict)
     assumptions: tuple[str, ...] = ()
+    in_words: Mapping[str, str] = field(default_factory=dict)
 
 
 def names_of(model: "cobra.Model") -> Names:
@@ -99,7 +100,8 @@ def names_of(model: "cobra.Model") -> Names:
         annotated += [(name, reaction.id) for name in _annotated(reaction, "bigg.reaction")]
     reactions = _unique(model.reactions, by_id)
     reactions |= _unique({r.id for r in model.reactions} | reactions.keys(), annotated)
-    return Names(compartments, metabolites, reactions, assumptions)
+    in_words = {reaction.id: str(reaction.name or "") for reaction in model.reactions}
+    return Names(compartments, metabolites, reactions, assumptions, in_words)
 
 
 def _letters(model: "cobra.Model") -> tuple[dict[str, str], tuple[str, ...]]:

@@ -58,19 +58,17 @@ def redox_map(
     The construct is found as by `redox design`, or given. Fluxes are parsimonious. The map shows the cytosol and the
     mitochondrion; what the model lacks of it is dashed.
     """
+    from redox_balancer.designer.design import make_design  # noqa: PLC0415
     from redox_balancer.designer.proposal import propose  # noqa: PLC0415
+    from redox_balancer.designer.redox_map import RedoxMap  # noqa: PLC0415
     from redox_balancer.designer.trained_run import TrainedRun  # noqa: PLC0415
 
     opened = None if run is None else TrainedRun.open(run).elsewhere(**given(task))
     task = task if opened is None else opened.task
     proposal = propose(opened or task, condition, construct, seconds=seconds, seed=seed)
     report_repairs(proposal.space.network.repairs)
-    with notes().status("loading COBRApy") as status:
-        from redox_balancer.designer.design import make_design  # noqa: PLC0415 - loads COBRApy
-        from redox_balancer.designer.model import open_model  # noqa: PLC0415
-        from redox_balancer.designer.redox_map import RedoxMap  # noqa: PLC0415
-
-        made, _ = make_design(open_model(task), proposal, linked=False, progress=status_progress(status))
+    with notes().status("analysing the cell") as status:
+        made = make_design(proposal, linked=False, progress=status_progress(status))
         drawn = RedoxMap.of(made, state)
     files = [drawn.save(output)]
     files += [drawn.save_escher(escher)] if escher else []

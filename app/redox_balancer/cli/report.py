@@ -32,7 +32,9 @@ def report(
         bool | None,
         typer.Option(help="Compare with the best of all constructs; by default if that takes minutes at most."),
     ] = None,
-    designs: Annotated[bool, typer.Option(help="Analyse the best construct of each condition by COBRApy.")] = True,
+    designs: Annotated[
+        bool, typer.Option(help="Analyse the best construct of each condition in the whole model.")
+    ] = True,
     front_seconds: Annotated[
         float, typer.Option(help="Time limit of the Pareto front of each condition, in seconds; 0 for no fronts.")
     ] = 5.0,
@@ -41,6 +43,7 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Write the report of a run: designs, Pareto fronts, policy, random and best constructs, learning curve."""
+    from redox_balancer.designer.design import make_designs  # noqa: PLC0415
     from redox_balancer.designer.trained_run import TrainedRun  # noqa: PLC0415
     from redox_balancer.evaluation.score import estimated_search_s, score_policy  # noqa: PLC0415 - loads the solver
     from redox_balancer.report.html import write_report  # noqa: PLC0415
@@ -77,10 +80,8 @@ def report(
         score = replace(score, references=references)
     made: list[Design] = []
     if designs:
-        with console.status("loading COBRApy") as status:
-            from redox_balancer.designer.design import make_designs  # noqa: PLC0415 - loads COBRApy
-
-            made = make_designs(opened.task, score.proposals(), progress=status_progress(status))
+        with console.status("designs") as status:
+            made = make_designs(score.proposals(), progress=status_progress(status))
     fronts: dict[str, ParetoFront] = {}
     if designs and front_seconds:
         with console.status("Pareto fronts") as status:

@@ -1,4 +1,4 @@
-"""Analysis of a designed cell by COBRApy on the model that is exported, with no reaction lumped.
+"""Analysis of a cell with a construct on its whole network, with no reaction lumped.
 
 Flux distributions are parsimonious (pFBA, Lewis et al. 2010, Mol Syst Biol 6:390): among all optimal ones, the one of
 the smallest total flux. A single optimal vertex depends on the path of the solver, and on Recon3D about a thousand of
@@ -9,17 +9,18 @@ their range is not a property of the cell.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from redox_balancer.cell.cobrapy import cobra
+import numpy as np
+
 from redox_balancer.cell.cycles import reactions_in_cycles
-from redox_balancer.cell.models import to_network
+from redox_balancer.cell.equation import equation_text
 from redox_balancer.cell.network import Network
 from redox_balancer.design.enzymes import NADPH
-from redox_balancer.design.formulation import AT_OPTIMUM, NO_GROWTH, reaches_floor
-from redox_balancer.designer.model import DesignedCell
+from redox_balancer.design.formulation import AT_OPTIMUM, NO_GROWTH, held_biomass_flux, reaches_floor
+from redox_balancer.designer.whole_cell import NO_FLUX, WholeCell, WholeCellLP, least_total_flux, meter
 from redox_balancer.progress import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 Fluxes = dict[str, float]
 Range = tuple[float, float]
 Kind = Literal["inserted", "over-expressed", "linked"]
-
-NO_FLUX = 1e-9  # flux below this, mmol/gDW/h, is round-off of the solver
 
 ENVELOPE_POINTS = 21
 CHUNK = 50  # number of reactions whose ranges are computed between two reports of progress
@@ -78,9 +77,9 @@ class Envelope:
 class Analysis:
     """Growth, capacity and parsimonious fluxes of a designed cell; fluxes are None where infeasible."""
 
-    growth: float  # see `largest_growth`
-    capacity: float  # see `largest_capacity`
-    guaranteed: float  # see `guaranteed_capacity`
+    growth: float  # largest, after the cost of expression, 1/h; 0 where the cell is not viable
+    capacity: float  # largest NAD(P)H consumption of the inserted reactions with growth at the floor, mmol/gDW/h
+    guaranteed: float  # smallest at largest growth: the part coupled to it; below 0 in reverse or where H2O2 is left
     fluxes: Fluxes | None  # at largest growth
     fluxes_at_capacity: Fluxes | None
     fluxes_without: Fluxes | None  # at largest growth without the construct
@@ -110,26 +109,51 @@ class Analysis:
         return pd.DataFrame(rows).set_index("reaction")
 
 
-def analyse(cell: DesignedCell, *, linked: bool = True, progress: Progress = no_progress) -> Analysis:
-    """Analyse a designed cell with COBRApy, which is unchanged afterwards.
+def analyse(cell: WholeCell, *, linked: bool = True, progress: Progress = no_progress) -> Analysis:
+    """Analyse a cell with a construct.
 
     With `linked` the flux ranges of all reactions with NAD(P)H are computed as well: two linear programs for each,
     which takes minutes on a genome-scale model.
     """
-    progress("growth and capacity")
-    growth = largest_growth(cell)
-    capacity = largest_capacity(cell, growth)
-    reachable = growth > NO_GROWTH and reaches_floor(growth, cell.floor)
-    progress("guaranteed minimum")
-    guaranteed = guaranteed_capacity(cell, growth)
-    progress("parsimonious fluxes")
-    fluxes = _parsimonious(cell)
-    at_capacity = None
-    if reachable and cell.capacity:
-        with cell.growing(cell.floor):
-            at_capacity = _parsimonious(cell, cell.by_reaction(cell.capacity))
-    with cell.without_construct():
-        without = _parsimonious(cell)
+    biomass, keep, capacity = cell.biomass, cell.keep, 0.0
+    with WholeCellLP(cell) as lp:
+        progress("growth and capacity")
+        flux = lp.largest({biomass: 1.0})
+        feasible, growth = not math.isnan(flux), keep * flux if keep * flux > NO_GROWTH else 0.0
+        at_floor = held_biomass_flux(cell.floor, keep)
+        reachable = growth > NO_GROWTH and reaches_floor(growth, cell.floor)
+        metered = bool(cell.capacity)
+        if reachable and metered:
+            with lp.bounded(biomass, at_floor):
+                capacity = max(0.0, lp.largest({meter(0): 1.0}))
+        progress("guaranteed minimum")
+        guaranteed = _guaranteed(cell, lp, growth)
+        progress("parsimonious fluxes")
+        fluxes = least_total_flux(cell.metered, {biomass: flux * AT_OPTIMUM}) if feasible else None
+        at_capacity = None
+        if reachable and metered:
+            at_capacity = least_total_flux(cell.metered, {biomass: at_floor, meter(0): capacity * AT_OPTIMUM})
+        without = _without(cell)
+        kinds: dict[str, Kind] = {
+            placement.reaction: "inserted" if placement.foreign else "over-expressed" for placement in cell.placements
+        }
+        in_cycles: set[str] = set()
+        if linked:
+            kinds |= dict.fromkeys((r for r in nadph_linked(cell.network) if r not in kinds), "linked")
+            progress("thermodynamically infeasible cycles")
+            in_cycles = set(reactions_in_cycles(cell.network, time_limit_s=600.0))
+        ranges, ranges_at_floor = {}, {}
+        if feasible:
+            with lp.bounded(biomass, flux * AT_OPTIMUM):
+                ranges = _ranges(lp, list(kinds), "at largest growth", progress)
+        if reachable:
+            with lp.bounded(biomass, at_floor):
+                ranges_at_floor = _ranges(lp, list(kinds), "at the growth floor", progress)
+        envelope = _envelope(cell, lp, flux, progress) if growth > NO_GROWTH and metered else None
+    names = dict(cell.network.names.in_words) | {
+        one.reaction: f"{one.enzyme.name}, {one.enzyme.organism}" for one in cell.placements if one.foreign
+    }
+    no_range = (math.nan, math.nan)
     return Analysis(
         growth=growth,
         capacity=capacity,
@@ -137,143 +161,71 @@ def analyse(cell: DesignedCell, *, linked: bool = True, progress: Progress = no_
         fluxes=fluxes,
         fluxes_at_capacity=at_capacity,
         fluxes_without=without,
-        ranges=_ranges(cell, fluxes, without, reachable=reachable, linked=linked, progress=progress),
-        envelope=_envelope(cell, progress) if growth > NO_GROWTH else None,
+        ranges=tuple(
+            FluxRange(
+                reaction=reaction,
+                name=names.get(reaction, ""),
+                equation=equation_text(cell.network, reaction),
+                kind=kind,
+                without=math.nan if without is None else without.get(reaction, 0.0),
+                flux=math.nan if fluxes is None else fluxes[reaction],
+                at_growth=ranges.get(reaction, no_range),
+                at_floor=ranges_at_floor.get(reaction, no_range),
+                in_cycle=reaction in in_cycles,
+            )
+            for reaction, kind in kinds.items()
+        ),
+        envelope=envelope,
     )
 
 
-def largest_growth(cell: DesignedCell) -> float:
-    """Largest growth after the cost of expression, 1/h; 0 where the cell is not viable."""
-    growth = float(cell.model.slim_optimize(error_value=0.0))
-    return growth if growth > NO_GROWTH else 0.0
+def nadph_linked(network: Network) -> list[str]:
+    """Internal reactions with NADH or NADPH, in any compartment, in the order of the network."""
+    pools = [metabolite for metabolite in network.metabolites if network.is_species(metabolite, *NADPH)]
+    linked = np.isin(network.indices, [network.metabolite_index[pool] for pool in pools])
+    found = set(network.column_of[linked & (np.diff(network.indptr) > 1)[network.column_of]].tolist())
+    return [network.reactions[column] for column in sorted(found)]
 
 
-def largest_capacity(cell: DesignedCell, growth: float) -> float:
-    """Largest NAD(P)H consumption of the inserted reactions with growth at the floor, mmol/gDW/h.
-
-    `growth` is the largest, 1/h; 0 where the floor is out of reach.
-    """
-    if not cell.capacity or not reaches_floor(growth, cell.floor):
-        return 0.0
-    with cell.growing(cell.floor):
-        cell.model.objective = cell.by_reaction(cell.capacity)
-        return max(0.0, float(cell.model.slim_optimize(error_value=0.0)))
-
-
-def guaranteed_capacity(cell: DesignedCell, growth: float) -> float:
-    """Smallest NAD(P)H consumption at largest growth `growth`, 1/h, in mmol/gDW/h: the part coupled to growth.
-
-    Negative where the construct may run in reverse, or leave H2O2, at largest growth.
-    """
+def _guaranteed(cell: WholeCell, lp: WholeCellLP, growth: float) -> float:
+    """Smallest NAD(P)H consumption at largest growth, mmol/gDW/h."""
     if not cell.capacity or growth <= NO_GROWTH:
         return 0.0
-    smallest = math.inf
-    with cell.growing(growth * AT_OPTIMUM):
-        for weights in cell.capacities_at_least:
-            cell.model.objective = cell.by_reaction(weights)
-            cell.model.objective_direction = "min"
-            smallest = min(smallest, float(cell.model.slim_optimize(error_value=math.nan)))
-    return _clean(smallest)
+    with lp.bounded(cell.biomass, held_biomass_flux(growth * AT_OPTIMUM, cell.keep)):
+        return _clean(_smallest(cell, lp))
 
 
-def _parsimonious(cell: DesignedCell, objective: Mapping[cobra.Reaction, float] | None = None) -> Fluxes | None:
-    """Fluxes of the smallest total at the optimum; None where the problem is infeasible."""
-    try:
-        solution = cobra.flux_analysis.pfba(cell.model, fraction_of_optimum=AT_OPTIMUM, objective=objective)
-    except cobra.exceptions.OptimizationError:
-        return None
-    return {str(reaction): _clean(float(flux)) for reaction, flux in solution.fluxes.items()}
+def _smallest(cell: WholeCell, lp: WholeCellLP) -> float:
+    """Smallest of the linear functions that the construct is guaranteed to consume, NaN where infeasible."""
+    return min(lp.smallest({meter(number): 1.0}) for number in range(1, len(cell.meters)))
 
 
-def _ranges(
-    cell: DesignedCell,
-    fluxes: Fluxes | None,
-    without: Fluxes | None,
-    *,
-    reachable: bool,
-    linked: bool,
-    progress: Progress,
-) -> tuple[FluxRange, ...]:
-    model = cell.model
-    kinds: dict[str, Kind] = {
-        placement.reaction: "inserted" if placement.foreign else "over-expressed" for placement in cell.placements
-    }
-    in_cycles: set[str] = set()
-    if linked:
-        kinds |= dict.fromkeys((r for r in nadph_linked(model, cell.space.network) if r not in kinds), "linked")
-        progress("thermodynamically infeasible cycles")
-        in_cycles = set(reactions_in_cycles(to_network(model, cell.biomass.id), time_limit_s=600.0))
-    reactions = list(kinds)
-    at_growth = _variability(model, reactions, "at largest growth", progress) if fluxes is not None else {}
-    at_floor: dict[str, Range] = {}
-    if reachable:
-        with cell.growing(cell.floor):
-            model.objective = {}
-            at_floor = _variability(model, reactions, "at the growth floor", progress)
-    no_range = (math.nan, math.nan)
-    return tuple(
-        FluxRange(
-            reaction=reaction,
-            name=model.reactions.get_by_id(reaction).name,
-            equation=model.reactions.get_by_id(reaction).reaction,
-            kind=kind,
-            without=math.nan if without is None else without.get(reaction, 0.0),
-            flux=math.nan if fluxes is None else fluxes[reaction],
-            at_growth=at_growth.get(reaction, no_range),
-            at_floor=at_floor.get(reaction, no_range),
-            in_cycle=reaction in in_cycles,
-        )
-        for reaction, kind in kinds.items()
-    )
+def _without(cell: WholeCell) -> Fluxes | None:
+    """Parsimonious fluxes at largest growth without the construct; None where the cell is infeasible."""
+    unmodified = cell.without_construct()
+    with WholeCellLP(unmodified) as lp:
+        flux = lp.largest({cell.biomass: 1.0})
+    return None if math.isnan(flux) else least_total_flux(unmodified.metered, {cell.biomass: flux * AT_OPTIMUM})
 
 
-def nadph_linked(model: cobra.Model, network: Network) -> list[str]:
-    """Internal reactions with NADH or NADPH, in any compartment, in the order of the model."""
-    return [
-        reaction.id
-        for reaction in model.reactions
-        if len(reaction.metabolites) > 1
-        and any(network.is_species(metabolite.id, *NADPH) for metabolite in reaction.metabolites)
-    ]
-
-
-def _variability(model: cobra.Model, reactions: Sequence[str], where: str, progress: Progress) -> dict[str, Range]:
-    found: dict[str, Range] = {}
-    for start in range(0, len(reactions), CHUNK):
-        progress(f"flux ranges {where}", start, len(reactions))
-        part = list(reactions[start : start + CHUNK])
-        # Worker processes of COBRApy pay off from hundreds of reactions on, and each holds a copy of the model.
-        frame = cobra.flux_analysis.flux_variability_analysis(
-            model, part, fraction_of_optimum=AT_OPTIMUM, processes=1
-        )
-        found |= {str(row.Index): (_clean(row.minimum), _clean(row.maximum)) for row in frame.itertuples()}
+def _ranges(lp: WholeCellLP, reactions: Sequence[str], where: str, progress: Progress) -> dict[str, Range]:
+    found = {}
+    for done, reaction in enumerate(reactions):
+        if done % CHUNK == 0:
+            progress(f"flux ranges {where}", done, len(reactions))
+        low, high = lp.range(reaction)
+        found[reaction] = _clean(low), _clean(high)
     return found
 
 
-def _envelope(cell: DesignedCell, progress: Progress) -> Envelope | None:
-    """Capacity against growth; None where no inserted reaction consumes NAD(P)H."""
-    if not cell.capacity:
-        return None
+def _envelope(cell: WholeCell, lp: WholeCellLP, largest_flux: float, progress: Progress) -> Envelope:
+    """Smallest and largest capacity against growth."""
     progress("production envelope")
-
-    def envelope(weights: Mapping[str, float]) -> "pd.DataFrame":
-        with cell.metered(weights) as meter:
-            return cobra.flux_analysis.production_envelope(
-                cell.model, [cell.biomass], objective=meter, carbon_sources=[], points=ENVELOPE_POINTS
-            )
-
-    frame = envelope(cell.capacity)
-    largest, smallest = frame["flux_maximum"], frame["flux_minimum"]
-    if len(cell.capacities_at_least) > 1:
-        smallest, other = (envelope(weights)["flux_minimum"] for weights in cell.capacities_at_least)
-        smallest = smallest.where(smallest < other, other)
-    # The last point is the largest growth itself, which round-off sometimes makes infeasible.
-    solved = largest.notna() & smallest.notna()
-    return Envelope(
-        growth=tuple((frame[cell.biomass.id][solved] * cell.keep).tolist()),
-        smallest=tuple(smallest[solved].tolist()),
-        largest=tuple(largest[solved].tolist()),
-    )
+    points, lowest = [], _clean(lp.smallest({cell.biomass: 1.0}))
+    for flux in np.linspace(lowest, largest_flux * AT_OPTIMUM, ENVELOPE_POINTS).tolist():
+        with lp.bounded(cell.biomass, flux, flux):
+            points.append((flux * cell.keep, _clean(_smallest(cell, lp)), _clean(lp.largest({meter(0): 1.0}))))
+    return Envelope(*zip(*points, strict=True))
 
 
 def _clean(flux: float) -> float:

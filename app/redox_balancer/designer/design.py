@@ -1,20 +1,18 @@
-"""A design: a proposal, and the analysis of the cell with its construct by COBRApy."""
+"""A design: a proposal, and the analysis of the whole cell with its construct."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from redox_balancer.cell.cobrapy import cobra
 from redox_balancer.design.evaluator import Outcome
-from redox_balancer.design.task import Task
 from redox_balancer.designer.analysis import Analysis, FluxRange, analyse
-from redox_balancer.designer.model import DesignedCell, designed_cell, open_model
 from redox_balancer.designer.proposal import Proposal
+from redox_balancer.designer.whole_cell import WholeCell
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress, no_progress
 
 AGREEMENT = 1e-6
-"""Largest difference between the evaluator's linear programs and COBRApy, relative for values above 1."""
+"""Largest difference between two computations of growth or capacity, relative for values above 1."""
 
 FLUX_CHOICE = (
     "parsimonious (pFBA): the flux distribution of the smallest total flux among all optimal ones, so without "
@@ -30,7 +28,9 @@ class Design:
     analysis: Analysis
 
     def __post_init__(self) -> None:
-        check_agreement("COBRApy", self.analysis.growth, self.analysis.capacity, self.proposal.outcome)
+        check_agreement(
+            "GLPK on the whole model", self.analysis.growth, self.analysis.capacity, self.proposal.outcome
+        )
 
     @property
     def placed_ranges(self) -> list[FluxRange]:
@@ -42,34 +42,30 @@ class Design:
         analysis = self.analysis
         return self.proposal.data() | {
             "guaranteed": analysis.guaranteed,
-            "cobrapy": {"growth": analysis.growth, "capacity": analysis.capacity},
+            "whole_model": {"growth": analysis.growth, "capacity": analysis.capacity},
             "flux_ranges": [found.data() for found in analysis.ranges],
             "envelope": None if analysis.envelope is None else asdict(analysis.envelope),
             "flux_choice": FLUX_CHOICE,
         }
 
 
-def make_design(
-    model: cobra.Model, proposal: Proposal, *, linked: bool = True, progress: Progress = no_progress
-) -> tuple[Design, DesignedCell]:
-    """Put a proposed construct into the model it was proposed for, and analyse the cell.
+def make_design(proposal: Proposal, *, linked: bool = True, progress: Progress = no_progress) -> Design:
+    """Put a proposed construct into its cell, and analyse that.
 
-    `model` is changed, see `designed_cell`; `linked` and `progress` are those of `analyse`. A RedoxError if COBRApy
-    computes another growth or capacity than the evaluator did.
+    `linked` and `progress` are those of `analyse`. A RedoxError if the whole network has another growth or capacity
+    than the evaluator found.
     """
     floor = proposal.reference.floor
-    cell = designed_cell(model, proposal.space, proposal.construct, proposal.condition, floor=floor)
-    return Design(proposal, analyse(cell, linked=linked, progress=progress)), cell
+    cell = WholeCell.of(proposal.space, proposal.construct, proposal.condition, floor=floor)
+    return Design(proposal, analyse(cell, linked=linked, progress=progress))
 
 
-def make_designs(task: Task, proposals: Iterable[Proposal], *, progress: Progress = no_progress) -> list[Design]:
-    """Designs of several proposals of one task, without the flux ranges of other NAD(P)H-linked reactions."""
-    model = open_model(task)
+def make_designs(proposals: Iterable[Proposal], *, progress: Progress = no_progress) -> list[Design]:
+    """Designs of several proposals, without the flux ranges of other NAD(P)H-linked reactions."""
     designs = []
     for proposal in proposals:
         progress(f"designs: {proposal.condition.id}")
-        with model:
-            designs.append(make_design(model, proposal, linked=False)[0])
+        designs.append(make_design(proposal, linked=False))
     return designs
 
 

@@ -17,9 +17,8 @@ import pandas as pd
 from redox_balancer.cell.cobrapy import cobra, quiet_cobra
 from redox_balancer.cell.models import save_model
 from redox_balancer.designer import figures
-from redox_balancer.designer.analysis import largest_capacity, largest_growth
 from redox_balancer.designer.design import Design, check_agreement
-from redox_balancer.designer.model import DesignedCell
+from redox_balancer.designer.model import DesignedCell, largest_capacity, largest_growth
 from redox_balancer.designer.redox_map import RedoxMap
 from redox_balancer.errors import RedoxError
 from redox_balancer.files import temporary_folder
@@ -127,6 +126,7 @@ def _write_all(cell: DesignedCell, design: Design, folder: Path, progress: Progr
     analysis.to_frame().to_csv(folder / "flux_ranges.csv", float_format="%.9g")
     files = {name: text for name, text in FILES.items() if name == "design.json" or (folder / name).exists()}
     answer = design.data() | {"capacity_objective": dict(cell.capacity), "checked": checks, "files": files}
+    answer["cobrapy"] = checks["model.json"]
     (folder / "design.json").write_text(json.dumps(answer, indent=1, allow_nan=False) + "\n")
 
 

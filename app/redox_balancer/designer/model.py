@@ -1,10 +1,10 @@
 """The cell with a construct as a COBRApy model, which is exported and on which growth and capacity are checked.
 
 It is built from the model file with COBRApy, not from the arrays of the evaluator's linear programs, without lumping,
-critical regions or caches, so it checks those. It is not an independent formulation of the value: bounds, growth
-floor, expression cost and weights are those of `design/formulation.py`, and the stoichiometry of inserted reactions
-is that of the design space, which the evaluator reads too. The independent formulation is `second_solver.py` of the
-tests, which both are compared with.
+critical regions or caches, so it checks those, and the analysis of `whole_cell.py`. It is not an independent
+formulation of the value: bounds, growth floor, expression cost and weights are those of `design/formulation.py`, and
+the stoichiometry of inserted reactions is that of the design space, which the evaluator reads too. The independent
+formulation is `second_solver.py` of the tests, which both are compared with.
 """
 
 import re
@@ -21,17 +21,17 @@ from redox_balancer.cell.ledgers import add_ledgers
 from redox_balancer.cell.models import in_memory, load_model
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.formulation import (
+    NO_GROWTH,
     capacity_weights,
     growth_kept,
-    guaranteed_weights,
     held_biomass_flux,
+    reaches_floor,
     reaction_bounds,
 )
 from redox_balancer.design.placement import H2O2_BALANCE, H2O2_LEFT, H2O2_SPARE, Placement
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
-
-METER = "REDOX_CAPACITY"
+from redox_balancer.designer.design import Design, check_agreement
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,32 +69,6 @@ class DesignedCell:
         with self.model:
             self.biomass.lower_bound = held_biomass_flux(growth, self.keep)
             yield
-
-    @contextmanager
-    def without_construct(self) -> Iterator[None]:
-        """Remove the construct and the cost of its expression."""
-        empty = Construct.empty(len(self.space.placements))
-        with self.model:
-            _set_bounds(self.model, reaction_bounds(self.space, empty, self.condition))
-            self.model.objective = self.biomass
-            yield
-
-    @contextmanager
-    def metered(self, weights: Mapping[str, float]) -> Iterator[cobra.Reaction]:
-        """Add a reaction whose flux is a weighted sum of others, since COBRApy's envelope takes a single reaction."""
-        with self.model:
-            token = cobra.Metabolite("redox_capacity", formula="", compartment=self.biomass.compartments.pop())
-            meter = cobra.Reaction(METER, lower_bound=-1e6, upper_bound=1e6)
-            meter.add_metabolites({token: -1.0})
-            self.model.add_reactions([meter])
-            for reaction, weight in self.by_reaction(weights).items():
-                reaction.add_metabolites({token: weight})
-            yield meter
-
-    @property
-    def capacities_at_least(self) -> list[dict[str, float]]:
-        """Weights of the linear functions whose smallest value is guaranteed, see `guaranteed_weights`."""
-        return guaranteed_weights(self.space, self.placements)
 
 
 def open_model(task: Task) -> cobra.Model:
@@ -150,6 +124,38 @@ def designed_cell(
     model.objective = model.problem.Objective(growth, direction="max")  # the file may minimise
     capacity = {reaction: weight for reaction, weight in capacity_weights(space).items() if reaction in columns}
     return DesignedCell(space, construct, condition, model, keep, capacity, floor)
+
+
+def checked_cell(task: Task, design: Design) -> tuple[DesignedCell, dict[str, float]]:
+    """The cell of a design as a COBRApy model, and its growth and capacity by COBRApy.
+
+    A RedoxError where one of them is not that of the design.
+    """
+    proposal = design.proposal
+    floor = proposal.reference.floor
+    cell = designed_cell(open_model(task), proposal.space, proposal.construct, proposal.condition, floor=floor)
+    growth = largest_growth(cell)
+    capacity = largest_capacity(cell, growth)
+    check_agreement("COBRApy", growth, capacity, proposal.outcome)
+    return cell, {"growth": growth, "capacity": capacity}
+
+
+def largest_growth(cell: DesignedCell) -> float:
+    """Largest growth after the cost of expression, 1/h; 0 where the cell is not viable."""
+    growth = float(cell.model.slim_optimize(error_value=0.0))
+    return growth if growth > NO_GROWTH else 0.0
+
+
+def largest_capacity(cell: DesignedCell, growth: float) -> float:
+    """Largest NAD(P)H consumption of the inserted reactions with growth at the floor, mmol/gDW/h.
+
+    `growth` is the largest, 1/h; 0 where the floor is out of reach.
+    """
+    if not cell.capacity or not reaches_floor(growth, cell.floor):
+        return 0.0
+    with cell.growing(cell.floor):
+        cell.model.objective = cell.by_reaction(cell.capacity)
+        return max(0.0, float(cell.model.slim_optimize(error_value=0.0)))
 
 
 def _describe(reaction: cobra.Reaction, placement: Placement) -> None:

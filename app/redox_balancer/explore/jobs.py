@@ -16,6 +16,7 @@ from typing import Any
 from redox_balancer.design.env import RedoxEnvs
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.named_construct import NamedConstruct
+from redox_balancer.designer.design import make_design
 from redox_balancer.designer.proposal import Proposal, answer
 from redox_balancer.errors import RedoxError
 from redox_balancer.explore.analysis import Order
@@ -36,14 +37,14 @@ def searched(order: Order, seconds: float, progress: Progress) -> tuple[dict[str
 
 def exported(order: Order, progress: Progress) -> bytes:
     """The files of a design, as `rb.export` writes them, in a ZIP archive."""
-    from redox_balancer.designer.design import make_design  # noqa: PLC0415 - loads COBRApy
-    from redox_balancer.designer.export import export  # noqa: PLC0415
-    from redox_balancer.designer.model import open_model  # noqa: PLC0415
+    from redox_balancer.designer.export import export  # noqa: PLC0415 - loads COBRApy
+    from redox_balancer.designer.model import checked_cell  # noqa: PLC0415
 
     with Evaluator(order.space.plain) as plain, Evaluator(order.space) as own:
         value = own.evaluate(order.construct, order.condition).value
         proposal = Proposal.valued(plain, order.construct, order.condition, task_value=value)
-    made, cell = make_design(open_model(order.task), proposal, progress=progress)
+    made = make_design(proposal, progress=progress)
+    cell, _ = checked_cell(order.task, made)
     packed = io.BytesIO()
     with temporary_folder() as folder, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in export(cell, made, folder, progress=progress):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from redox_balancer.cell.correction import Direction, Mark
 from redox_balancer.cell.curation import imbalance_text
+from redox_balancer.cell.equation import equation_text
 from redox_balancer.cell.network import Network
 from redox_balancer.files import written_atomically
 from redox_balancer.search.curate import CurationProposal
@@ -64,18 +65,6 @@ def _entry(about: Mapping[str, str], changes: Iterable[str], reactions: Mapping[
 
 def _quoted(text: str) -> str:
     return json.dumps(str(text), ensure_ascii=False)
-
-
-def equation_text(network: Network, reaction: str) -> str:
-    """The equation of a reaction as curation files name it, with every digit: `2 h_c + o2_c --> h2o_c`."""
-    low, high = network.bounds_of(reaction)
-    stoichiometry = network.stoichiometry_of(reaction)
-
-    def side(sign: float) -> str:
-        terms = ((metabolite, sign * value) for metabolite, value in stoichiometry.items() if sign * value > 0)
-        return " + ".join(f"{'' if value == 1 else f'{value!r} '.replace('.0 ', ' ')}{name}" for name, value in terms)
-
-    return f"{side(-1.0)} {'<=>' if low < 0 < high else '-->'} {side(1.0)}".strip()
 
 
 def log_lines(network: Network, proposal: CurationProposal) -> Iterator[str]:

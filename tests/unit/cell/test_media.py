@@ -21,8 +21,7 @@ from redox_balancer.design.construct import Construct
 from redox_balancer.design.enzymes import load_library
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.space import DesignSpace
-from redox_balancer.designer.analysis import largest_capacity, largest_growth
-from redox_balancer.designer.model import designed_cell
+from redox_balancer.designer.model import designed_cell, largest_capacity, largest_growth
 from refusals import refused
 from toy_cell import UPTAKES, growth_of, toy_cell
 

@@ -18,8 +18,7 @@ from redox_balancer.design.held_out import held_out
 from redox_balancer.design.observation import layout
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
-from redox_balancer.designer.analysis import largest_growth
-from redox_balancer.designer.model import designed_cell
+from redox_balancer.designer.model import designed_cell, largest_growth
 from redox_balancer.designer.proposal import find_condition
 from redox_balancer.errors import RedoxError
 from redox_balancer.search.exhaustive import constructs

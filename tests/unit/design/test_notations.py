@@ -15,8 +15,7 @@ from redox_balancer.cell.media import Medium, apply_medium
 from redox_balancer.cell.models import load_network, save_model, to_network
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.task import Task
-from redox_balancer.designer.analysis import largest_capacity, largest_growth
-from redox_balancer.designer.model import designed_cell, open_model
+from redox_balancer.designer.model import designed_cell, largest_capacity, largest_growth, open_model
 from redox_balancer.errors import RedoxError
 from redox_balancer.search.heuristics import greedy
 from redox_balancer.search.problem import Problem, Search

@@ -16,8 +16,7 @@ from redox_balancer.design.enzymes import load_library, load_native_capacities
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import without_effect
-from redox_balancer.designer.analysis import largest_growth
-from redox_balancer.designer.model import designed_cell
+from redox_balancer.designer.model import designed_cell, largest_growth
 from redox_balancer.errors import RedoxError
 from redox_balancer.search.exhaustive import constructs
 from redox_balancer.search.oracle import oracle

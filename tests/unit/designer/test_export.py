@@ -9,7 +9,7 @@ from full_disk import disk_full_after
 from redox_balancer.design.task import Task
 from redox_balancer.designer.design import Design, check_agreement, make_design
 from redox_balancer.designer.export import FILES, export, verify_model
-from redox_balancer.designer.model import DesignedCell, open_model
+from redox_balancer.designer.model import DesignedCell, checked_cell
 from redox_balancer.designer.proposal import Proposal
 from redox_balancer.errors import RedoxError
 
@@ -17,7 +17,8 @@ from redox_balancer.errors import RedoxError
 @pytest.fixture(scope="module")
 def design() -> tuple[Design, DesignedCell]:
     proposal = Proposal.by_name(Task().space(), "H2O2NOX_c 0.1 % + NPR_c 0.03 % + MDH1_c 0.01 %", "mdh1_deficiency")
-    return make_design(open_model(Task()), proposal, linked=False)
+    made = make_design(proposal, linked=False)
+    return made, checked_cell(Task(), made)[0]
 
 
 def test_a_design_with_h2o2_and_a_native_enzyme_is_exported_completely(

@@ -10,8 +10,7 @@ import second_solver
 from redox_balancer.design.evaluator import Evaluator
 from redox_balancer.design.space import DesignSpace
 from redox_balancer.design.task import Task
-from redox_balancer.designer.analysis import largest_capacity, largest_growth
-from redox_balancer.designer.model import designed_cell, open_model
+from redox_balancer.designer.model import designed_cell, largest_capacity, largest_growth, open_model
 from second_solver import SecondSolver, random_construct
 
 

@@ -21,7 +21,7 @@ def test_budgets_below_every_level_leave_the_empty_construct(tmp_path: Path) -> 
     (row,) = score.rows()
     assert (row["construct"], row["construct_value"], row["policy_mean"], row["random_mean"]) == ([], 0.0, 0.0, 0.0)
     run = TrainedRun(tmp_path, {"environment": environments.fingerprint}, task)
-    write_report(run, score, make_designs(task, score.proposals()), tmp_path / "report.html")
+    write_report(run, score, make_designs(score.proposals()), tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert "<h3>hypoxia</h3>" in page
     assert ">NADPH</tspan>" in page
@@ -42,7 +42,7 @@ def test_cell_lines_are_the_columns_of_the_heat_map() -> None:
     task = Task(cells=("HT29", "786-O"), conditions=("healthy", "complex_iii_closed"))
     environments = task.environments()
     score = score_policy(environments, untrained(environments), episodes=2, seed=0)
-    designs = make_designs(task, score.proposals())
+    designs = make_designs(score.proposals())
     heat = heat_map(designs)
     assert heat["columns"] == ["HT29", "786-O"]
     assert heat["placed"] == {}
