@@ -1,7 +1,6 @@
 """Random and greedy search: the baselines that every method has to beat."""
 
 import numpy as np
-from cmaes import CatCMAwM
 
 from redox_balancer.design.construct import Construct
 from redox_balancer.design.space import DesignSpace
@@ -59,6 +58,8 @@ def greedy(search: Search) -> None:
 
 def evolutionary(search: Search, generator: np.random.Generator) -> None:
     """Evolve constructs until a limit is reached; a population that has converged is replaced by a new one."""
+    from cmaes import CatCMAwM  # noqa: PLC0415 - loads scipy.stats, which takes longer than a search
+
     space, slots = search.problem.evaluator.space, search.problem.placements
     while not search.spent():
         optimizer = CatCMAwM(
