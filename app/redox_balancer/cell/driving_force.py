@@ -268,10 +268,10 @@ class DrivingForceLP:
 
     def slopes(self, ratios: Iterable[Ratio]) -> FloatArray:
         """Change of the last optimum per change of RT ln of ratios that are held, shape (ratios,), one of many."""
-        tableau = self._lp.tableau([self._ratios[ratio] for ratio in ratios])
-        if tableau is None:
+        known = self._lp.reduced_costs([self._ratios[ratio] for ratio in ratios])
+        if known is None:
             raise RedoxError("the last basis of the linear program of driving forces is singular")
-        return tableau.reduced_costs
+        return known.costs
 
     def largest_margin(self) -> float | None:
         """The max-min driving force, kJ/mol; None where what is held lies outside the ranges of concentrations."""
@@ -295,8 +295,8 @@ class DrivingForceLP:
 
     def _limits(self, columns: range) -> dict[str, float]:
         """What the last optimum rests on, by the size of its reduced cost; fixed concentrations do not count."""
-        tableau, found = self._lp.tableau(columns), {}
-        for column, cost in zip(columns, () if tableau is None else tableau.reduced_costs.tolist(), strict=False):
+        known, found = self._lp.reduced_costs(columns), {}
+        for column, cost in zip(columns, () if known is None else known.costs.tolist(), strict=False):
             if column >= self._energies.start:
                 name = self._thermodynamics.network.reactions[self.reactions[column - self._energies.start][0]]
             else:

@@ -211,17 +211,16 @@ class GlpkProblem:
 
     def tableau(self, columns: Sequence[int]) -> Tableau:
         """Read the last optimal vertex as a function of the bounds of some columns, without round-off."""
-        costs, at_upper, rests, _ = self.reduced_costs(columns)
-        problem, values = self._problem, self.values()
+        at, problem, values = self.reduced_costs(columns), self._problem, self.values()
         vertex = np.zeros((self._columns + self._rows, len(columns) + 1))
-        for place in np.flatnonzero(rests).tolist():
+        for place in np.flatnonzero(at.rest).tolist():
             size = glp.glp_eval_tab_col(problem, self._rows + columns[place] + 1, self._index, self._values)
             vertex[self._index_view[1 : size + 1] - 1 - self._rows, place] = self._values_view[1 : size + 1]
             vertex[columns[place], place] = 1.0
         vertex[np.abs(vertex) < ROUND_OFF] = 0.0
         vertex[: self._columns, -1] = values
         vertex[:, -1] -= vertex[:, :-1].dot(values[list(columns)])
-        return Tableau(costs, at_upper, vertex)
+        return Tableau(at, np.arange(len(vertex)), vertex)
 
     def reduced_costs(self, columns: Sequence[int]) -> ReducedCosts:
         """Read what the last optimal basis says of some columns."""

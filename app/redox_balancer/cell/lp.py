@@ -8,7 +8,8 @@ old basis stays dual feasible), the primal simplex after a change of the objecti
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Self
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 
@@ -31,14 +32,15 @@ PLAIN_BOUNDS = 1e-2, 1e5
 network has others, rows and columns are scaled and every optimum is refined."""
 
 
-def proven_tableau(network: Network, problem: GlpkProblem, proven: Proven, columns: Sequence[int]) -> Tableau | None:
-    """Return a proven optimum as a function of the bounds of some columns.
+def proven_tableau(
+    S: tuple[Any, Any], problem: GlpkProblem, proven: Proven, columns: Sequence[int]
+) -> Tableau | None:
+    """Return a proven optimum as a function of the bounds of some columns; S is the stoichiometric matrix, and |S|.
 
     None where the present basis is that of another vertex, or either is known less precisely than `BALANCED`.
     """
-    import scipy.sparse as sp  # noqa: PLC0415 - actors on a core that needs no proofs do without
-
-    rows, fluxes, costs = len(network.metabolites), proven.fluxes, proven.reduced_costs
+    matrix, sizes_of_terms = S
+    rows, fluxes, costs = matrix.shape[0], proven.fluxes, proven.reduced_costs
     if fluxes is None or costs is None:
         return None
     lower, upper, basis = problem.lower, problem.upper, problem.basis()
@@ -58,8 +60,7 @@ def proven_tableau(network: Network, problem: GlpkProblem, proven: Proven, colum
         return None
     vertex = np.zeros((len(v), len(columns) + 1))
     vertex[columns, np.arange(len(columns))], vertex[:, -1] = moves[columns], v
-    matrix = sp.csc_array((network.data, network.indices, network.indptr), shape=(rows, len(v))).tocsr()
-    sizes_of_terms, missing = abs(matrix), matrix @ vertex
+    missing = matrix @ vertex
     open_ = missing != 0.0
     for _ in range(REFINEMENTS):
         open_[basis[~in_column]] = False
@@ -76,7 +77,8 @@ def proven_tableau(network: Network, problem: GlpkProblem, proven: Proven, colum
     values, terms = (of(vertex).dot(of(resting)) for of in (np.asarray, np.abs))
     if (np.maximum(values - upper, lower - values) > certificates.BALANCED * terms).any():
         return None
-    return Tableau(costs[columns], at_upper[columns], np.vstack([vertex, missing]), constant)
+    at = ReducedCosts(costs[columns], at_upper[columns], moves[columns], constant)
+    return Tableau(at, np.arange(len(v) + rows), np.vstack([vertex, missing]))
 
 
 class LPError(RedoxError):
@@ -232,13 +234,23 @@ class FluxLP:
         """Read the last optimal vertex as a function of the bounds of some columns; None where it is imprecise."""
         try:
             if self._proven is not None and not self._plain:
-                return proven_tableau(self._network, self._problem, self._proven, columns)
+                return proven_tableau(self._stoichiometry, self._problem, self._proven, columns)
             tableau = self._problem.tableau(columns)
         except SingularBasisError:
             return None
         if self._proven is None or self._proven.reduced_costs is None:
             return tableau
-        return tableau._replace(reduced_costs=self._proven.reduced_costs[list(columns)])
+        return tableau._replace(at=tableau.at._replace(costs=self._proven.reduced_costs[list(columns)]))
+
+    @cached_property
+    def _stoichiometry(self) -> tuple[Any, Any]:
+        """S and |S|, by rows."""
+        import scipy.sparse as sp  # noqa: PLC0415 - actors on a core that needs no proofs do without
+
+        network = self._network
+        shape = len(network.metabolites), len(network.reactions)
+        matrix = sp.csc_array((network.data, network.indices, network.indptr), shape=shape).tocsr()
+        return matrix, abs(matrix)
 
     def reduced_costs(self, columns: Sequence[int]) -> ReducedCosts | None:
         """Read what the last optimal basis says of some columns, in less time than its `tableau`; None as there."""
@@ -248,7 +260,7 @@ class FluxLP:
             except SingularBasisError:
                 return None
         tableau = self.tableau(columns)
-        return tableau and tableau.of(columns)
+        return tableau and tableau.at
 
     def farkas_certificate(self) -> FarkasCertificate | None:
         """Return the proof of the last infeasible solve, None where a lower bound is above an upper one."""

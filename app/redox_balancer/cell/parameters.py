@@ -96,13 +96,10 @@ class ParametricBounds:
         vertex as a function of `columns`, and `objective` its optimum at `point` (u, 1), where it was found. None
         where it is not optimal even there.
         """
-        at = tableau.of(self.columns)
-        cut = self.cut(at, objective, point)
-        rests_at, moving, fixed, fixed_bounds = self._held(at)
-        responds = np.asarray(tableau.vertex[:, :-1].any(axis=1))
-        responds[self.columns] = True
-        variables = responds.nonzero()[0]
-        vertex, at_vertex, sides = tableau.vertex[variables], np.zeros((len(variables), len(point))), []
+        cut = self.cut(tableau.at, objective, point)
+        rests_at, moving, fixed, fixed_bounds = self._held(tableau.at)
+        variables, vertex = tableau.responding(self.columns)
+        at_vertex, sides = np.zeros((len(vertex), len(point))), []
         at_vertex[:, rests_at[moving]] = vertex[:, :-1][:, moving]
         at_vertex[:, -1] = vertex[:, -1] + vertex[:, :-1][:, fixed].dot(fixed_bounds)
         variables = np.minimum(variables, len(self._place) - 1)
@@ -120,7 +117,7 @@ class ParametricBounds:
         if not (relaxed.dot(point) <= 0.0).all():
             return None
         return cut, np.ascontiguousarray(
-            relaxed[self._irredundant(rows, relaxed, exact=tableau.constant is not None)]
+            relaxed[self._irredundant(rows, relaxed, exact=tableau.at.constant is not None)]
         )
 
     def cut(self, at: ReducedCosts, objective: float, point: FloatArray) -> FloatArray:

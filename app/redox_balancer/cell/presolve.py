@@ -61,11 +61,18 @@ class Presolved:
     _lift: Any
 
     def fluxes(self, reduced: FloatArray) -> FloatArray:
-        """All fluxes of the network that belong to fluxes of the reduced one, shape (reactions of it, ...)."""
-        fluxes = np.zeros((len(self.least), *reduced.shape[1:]))
+        """All fluxes of the network that belong to fluxes of the reduced one, shape (reactions of it,)."""
+        fluxes = np.zeros(len(self.least))
         fluxes[self.kept] = reduced
         fluxes[self.substituted] = self._lift @ reduced
         return fluxes
+
+    def lifted(self, tableau: Tableau) -> Tableau:
+        """The tableau of the network that belongs to one of the reduced network; what carries no flux has no row."""
+        fluxes, imbalances = np.vsplit(tableau.vertex, [len(self.kept)])
+        own = np.arange(len(imbalances)) + len(self.least)
+        variables = np.concatenate([self.kept, self.substituted, own])
+        return Tableau(tableau.at, variables, np.vstack([fluxes, self._lift @ fluxes, imbalances]))
 
 
 def presolve(network: Network, protected: Iterable[str]) -> Presolved | None:
@@ -284,10 +291,7 @@ class PresolvedLP:
         if self._answers_whole:
             return self._network_lp().tableau(columns)
         tableau = self._reduced.tableau(self._place[list(columns)].tolist())
-        if tableau is None:
-            return None
-        fluxes, imbalances = np.vsplit(tableau.vertex, [len(self._presolved.kept)])
-        return tableau._replace(vertex=np.vstack([self._presolved.fluxes(fluxes), imbalances]))
+        return tableau and self._presolved.lifted(tableau)
 
     def reduced_costs(self, columns: Sequence[int]) -> ReducedCosts | None:
         """Read what the last optimal basis says of protected columns; None where there is none."""

@@ -32,32 +32,36 @@ class Solution(NamedTuple):
 
 
 class ReducedCosts(NamedTuple):
-    """`Tableau.reduced_costs`, `at_upper` and `constant` of C columns, and which of them `rest` at a bound."""
+    """What an optimal basis says of C columns.
 
-    costs: FloatArray
-    at_upper: NDArray[np.bool_]
-    rest: NDArray[np.bool_]
-    constant: float | None = None
+    A fixed column (equal bounds) counts as at the bound that the sign of its reduced cost would hold it at if they
+    differed. `constant` is the optimum if the columns had no flux, by the reduced costs of all others.
+    """
+
+    costs: FloatArray  # change of the objective per unit of a column, shape (C,); 0 where it is basic
+    at_upper: NDArray[np.bool_]  # nonbasic at the upper bound, shape (C,)
+    rest: NDArray[np.bool_]  # at a bound, shape (C,)
+    constant: float | None = None  # None if it is not proven
 
 
 class Tableau(NamedTuple):
     """An optimal vertex as a function of the bounds of C columns that are not basic, all other bounds fixed.
 
-    A fixed column (equal bounds) counts as at the bound that the sign of its reduced cost would hold it at if they
-    differed. `vertex` has fluxes, and then imbalances of the M metabolites, as rows over (values of the columns, 1);
-    0 for the value of a column that is basic or not at a bound. `constant` is the optimum if the columns had no flux,
-    by the reduced costs of all others.
+    `vertex` has rows over (values of the columns, 1), in mmol/gDW/h, with 0 for the value of a column that does not
+    rest at a bound: those of R `variables`, which are fluxes, and imbalances by their number plus that of all fluxes.
     """
 
-    reduced_costs: FloatArray  # change of the objective per unit of a column, shape (C,); 0 where it is basic
-    at_upper: NDArray[np.bool_]  # nonbasic at the upper bound, shape (C,)
-    vertex: FloatArray  # shape (reactions + M, C + 1), mmol/gDW/h
-    constant: float | None = None  # None if it is not proven
+    at: ReducedCosts
+    variables: NDArray[np.intp]  # shape (R,)
+    vertex: FloatArray  # shape (R, C + 1)
 
-    def of(self, columns: Sequence[int]) -> ReducedCosts:
-        """What it says of the reduced costs of its columns."""
-        rest = self.vertex[columns, np.arange(len(columns))] != 0.0
-        return ReducedCosts(self.reduced_costs, self.at_upper, rest, self.constant)
+    def responding(self, columns: Sequence[int]) -> tuple[NDArray[np.intp], FloatArray]:
+        """The variables that respond to its columns, and these themselves, ascending, and their rows."""
+        chosen = np.zeros(self.variables.max(initial=-1) + 1, dtype=np.bool_)
+        chosen[list(columns)] = True
+        places = (chosen[self.variables] | self.vertex[:, :-1].any(axis=1)).nonzero()[0]
+        places = places[self.variables[places].argsort()]
+        return self.variables[places], self.vertex[places]
 
 
 class FarkasCertificate(NamedTuple):

@@ -53,8 +53,8 @@ def reduced_costs(lp: FluxLP, network: Network) -> FloatArray:
     bounds = network.lower, network.upper
     held = [(bound != 0) & np.isclose(fluxes, bound, rtol=1e-9, atol=1e-12) for bound in bounds]
     columns = np.flatnonzero(held[0] | held[1]).tolist()
-    if columns and (tableau := lp.tableau(columns)):
-        costs[columns] = tableau.reduced_costs
+    if columns and (known := lp.reduced_costs(columns)):
+        costs[columns] = known.costs
     return costs
 
 

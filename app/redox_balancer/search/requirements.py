@@ -62,10 +62,10 @@ class ClosableLP:
     def limiting(self) -> frozenset[DirectedStep]:
         """The closed steps that would raise the last optimum by its reduced costs; all of them where these fail."""
         ordered = sorted(step for step in self._closed if step.reaction in self.network.reaction_index)
-        tableau = self._lp.tableau([self.network.column(step.reaction) for step in ordered])
-        if tableau is None:
+        known = self._lp.reduced_costs([self.network.column(step.reaction) for step in ordered])
+        if known is None:
             return frozenset(ordered)
-        gains = zip(ordered, tableau.reduced_costs.tolist(), strict=True)
+        gains = zip(ordered, known.costs.tolist(), strict=True)
         return frozenset(step for step, gain in gains if (-gain if step.backwards else gain) > _IDLE)
 
 
