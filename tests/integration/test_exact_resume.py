@@ -46,9 +46,10 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one_bit_for_bit_and_it
 
 def test_a_run_with_ratios_that_is_killed_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    succeeded(*ARGUMENTS, "--held-ratios", "c,m", "--checkpoint-dir", whole, run=redox_process)
-    assert kill_when(broken, "1,280 steps", "--held-ratios", "c,m") == -signal.SIGKILL
-    succeeded(*ARGUMENTS, "--held-ratios", "c,m", "--checkpoint-dir", broken, run=redox_process)
+    options = ("--held-ratios", "c,m", "--timesteps", "1536")
+    succeeded(*ARGUMENTS, *options, "--checkpoint-dir", whole, run=redox_process)
+    assert kill_when(broken, "1,280 steps", *options) == -signal.SIGKILL
+    succeeded(*ARGUMENTS, *options, "--checkpoint-dir", broken, run=redox_process)
     assert reproducible(broken) == reproducible(whole)
 
 

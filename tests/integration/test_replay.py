@@ -46,7 +46,7 @@ def test_used_rollouts_of_other_hosts_leave_the_object_store(tmp_path: Path, mon
     # 4.5 MB a rollout, 20 of which fill the store. Further ones are spilled to files on disk that the raylet keeps
     # open, ten times as slow: the watchdog warns of so many descriptors.
     config = TrainConfig(
-        timesteps=256 * 200, num_actors=2, hidden_sizes=(4,), object_store_bytes=90_000_000, heartbeat_interval_s=0.1
+        timesteps=256 * 80, num_actors=2, hidden_sizes=(4,), object_store_bytes=90_000_000, heartbeat_interval_s=0.1
     )
     progress = Recorder()
     result = trainer.train(config, WideShelves(), tmp_path, resume=None, progress=progress, collector=ReplayCollector)

@@ -1,5 +1,6 @@
 """Published models that COBRApy ships, on random media: growth is that of HiGHS, whatever bound means unlimited."""
 
+import functools
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -15,6 +16,12 @@ from redox_balancer.cell.models import load_network
 from redox_balancer.cell.network import Network
 from redox_balancer.cell.solution import Status
 
+
+@functools.cache
+def shipped(file: str) -> Network:
+    return load_network(Path(cobra.__file__).parent / "data" / file)
+
+
 STATUSES = {0: Status.OPTIMAL, 2: Status.INFEASIBLE, 3: Status.UNBOUNDED}
 
 
@@ -29,7 +36,7 @@ def highs(network: Network) -> tuple[Status | None, float]:
 )
 @pytest.mark.parametrize("unlimited", [1000.0, 999_999.0, inf])
 def test_growth_on_random_media_is_that_of_highs(file: str, media: int, unlimited: float) -> None:
-    network = load_network(Path(cobra.__file__).parent / "data" / file)
+    network = shipped(file)
     lower = np.where(network.lower <= -999.0, -unlimited, network.lower)
     upper = np.where(network.upper >= 999.0, unlimited, network.upper)
     exchanges = [network.column(exchange) for exchange in network.exchanges]

@@ -1,6 +1,8 @@
 """The experiments on the embedded core with energies and ratios, without a cap on lactate: see docs/ratio.md."""
 
 from dataclasses import replace
+from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -18,10 +20,9 @@ from redox_balancer.cell.ratio_table import Ratio
 from redox_balancer.cell.records import packaged
 from redox_balancer.design.enzymes import load_native_capacities
 from redox_balancer.design.formulation import at_natural_abundance
-from redox_balancer.evaluation import verdicts
+from redox_balancer.evaluation import validation, verdicts
 from redox_balancer.evaluation.experiments import load_experiments
 from redox_balancer.evaluation.laboratory import Cell, Laboratory
-from redox_balancer.evaluation.validation import Validation, validate
 
 ANTIMYCIN = Cell(("complex III",), ("uridine",))
 AS_IN_CELLS = {"LBNOX_c": "S", "LBNOX_m": "S", "NDI1_m": "0", "AOX_m": "S", "LOXCAT_e": "S", "pyruvate": "S"}
@@ -99,9 +100,18 @@ def test_the_most_reduced_ratio_that_was_measured_does_not_stop_a_rescued_cell(c
 def test_the_command_scores_with_ratios_and_says_so() -> None:
     medium = load_media()["glycolytic"]
     core = load_network(curation=packaged(EXTENSION))
-    found: Validation = validate(core, medium, load_native_capacities(core), ratios=True, draws=2, extended=True)
-    printed = redox_json("validate", "--ratios", "--draws", "2", "--medium", "glycolytic")
+    calls, validate = list[Any](), validation.validate
+
+    def recorded(*given: Any, **how: Any) -> validation.Validation:
+        calls.append((given, how, validate(*given, **how)))
+        return calls[-1][-1]
+
+    with mock.patch.object(validation, "validate", recorded):  # in place of another ten seconds of it
+        printed = redox_json("validate", "--ratios", "--draws", "2", "--medium", "glycolytic")
+    (((network, *given), how, found),) = calls
     assert printed == found.data()
+    assert (network.reactions, given) == (core.reactions, [medium, load_native_capacities(core)])
+    assert (how["ratios"], how["draws"], how["extended"]) == (True, 2, True)
     assert printed["model"] == "human_redox_core, extended, with ratios"
     by_id = {each["id"]: [assay["predicted"] for assay in each["assays"]] for each in printed["experiments"]}
     assert by_id["lbnox"] == ["no defect", "no defect", "S", "0"]
