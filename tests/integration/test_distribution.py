@@ -10,6 +10,7 @@ from commands import python
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = {"unit": 3, "integration": 3, "image": 2, "infra": 2, "ops": 2}  # with files
+MANY = 40  # tests of a file of unit tests: more than those of hosts together
 TEST = """
 import os
 import pytest
@@ -27,13 +28,15 @@ def test_a_file_stays_on_one_worker_and_containers_and_hosts_share_one_each_from
     for folder, count in FOLDERS.items():
         (tmp_path / "tests" / folder).mkdir(parents=True)
         for number in range(count):
-            (tmp_path / "tests" / folder / f"test_{folder}_{number}.py").write_text(TEST)
+            (tmp_path / "tests" / folder / f"test_{folder}_{number}.py").write_text(
+                TEST.replace("range(6)", f"range({MANY})") if folder == "unit" else TEST
+            )
     shutil.copy(ROOT / "tests/conftest.py", tmp_path / "tests")
     command = [sys.executable, "-m", "pytest", "-q", "--numprocesses", "2"]
     answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stdout
     ran = [line.split() for line in (tmp_path / "workers").read_text().splitlines()]
-    assert len(ran) == 6 * sum(FOLDERS.values())
+    assert len(ran) == 6 * sum(FOLDERS.values()) + (MANY - 6) * FOLDERS["unit"]
     workers = {Path(file): {worker for other, worker in ran if other == file} for file, _ in ran}
     assert all(len(of_file) == 1 for of_file in workers.values()), workers
     for folders, count in ((("image",), 2), (("infra", "ops"), 4)):
