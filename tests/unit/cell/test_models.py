@@ -1,3 +1,4 @@
+import gc
 import gzip
 import json
 from pathlib import Path
@@ -154,3 +155,14 @@ def test_a_full_disk_is_a_clear_error_and_leaves_the_old_file(
         save_model(model, path)
     assert path.read_text() == "the old core"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_garbage_collection_is_as_before_whether_a_model_can_be_read_or_not(tmp_path: Path) -> None:
+    for change in (gc.disable, gc.enable):
+        change()
+        before = gc.isenabled()
+        load_model(core_json())
+        assert gc.isenabled() == before
+        with refused("no model file"):
+            load_model(tmp_path / "none.json")
+        assert gc.isenabled() == before
