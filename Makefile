@@ -271,6 +271,10 @@ docs/scripts/%.js: Makefile
 explore-picture: setup ## draw docs/explore.png, the page that redox explore serves, in Chromium
 	PYTHONPATH=tests/support $(BIN)/python tests/support/explore_picture.py
 
+.PHONY: report-picture
+report-picture: setup ## draw docs/report.png, the report of a run, in Chromium (RUN=experiments/first)
+	PYTHONPATH=tests/support $(BIN)/python tests/support/report_picture.py $(or $(RUN),experiments/first)
+
 .PHONY: docs
 docs: setup docs/scripts/mermaid.js docs/scripts/iframe-worker.js ## build the documentation as a site that needs no network, build/site
 	mkdir -p docs/generated

@@ -21,8 +21,8 @@ REFUSED = {
     # Files that do not exist, or are something else.
     "train --model nowhere.json": ("nowhere.json",),
     "report nowhere": ("nowhere",),
-    "report nowhere --front-seconds nan": ("--front-seconds", "above 0"),
-    "report nowhere --front-seconds=-1": ("--front-seconds", "above 0"),
+    "report nowhere --front-seconds nan": ("--front-seconds", "greater than or equal to 0"),
+    "report nowhere --front-seconds=-1": ("--front-seconds", "greater than or equal to 0"),
     "design nowhere": ("nowhere",),
     "design nowhere --construct 'LBNOX_c 0.1 %'": ("holds no run",),
     "evaluate nowhere": ("holds no run",),

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page
 
+import report_picture
 from commands import succeeded
 
 Reported = tuple[Path, dict[str, Any]]
@@ -46,6 +49,21 @@ def shown(page: Page) -> list[str]:
     """Conditions of the designs that are visible."""
     visible = [section for section in page.locator(".design").all() if section.is_visible()]
     return [str(section.get_attribute("id")).removeprefix("design-") for section in visible]
+
+
+def test_the_picture_of_the_documentation_is_drawn_from_a_report(
+    chromium: Browser, reported: Reported, tmp_path: Path
+) -> None:
+    page = chromium.new_page(viewport={"width": report_picture.WIDTH, "height": 1000})
+    condition = reported[1]["designs"][0]["condition"]
+    report_picture.draw(page, reported[0], condition, tmp_path / "report.png")
+    page.close()
+    for path in (tmp_path / "report.png", report_picture.PICTURE):
+        with Image.open(path) as picture:
+            assert picture.width == report_picture.WIDTH
+            assert picture.height > picture.width
+            assert np.asarray(picture.convert("L")).mean() > 200  # light
+        assert path.stat().st_size < 200_000
 
 
 def test_figures_have_a_size_and_an_alternative_text(seen: Page, reported: Reported) -> None:

@@ -17,6 +17,12 @@ PICTURE = Path(__file__).parents[2] / "docs/explore.png"
 COLOURS = 96
 
 
+def save(picture: Image.Image, path: Path, colours: int = COLOURS) -> None:
+    """Write a picture of a page as a PNG file with few colours."""
+    few = picture.convert("RGB").quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
+
+
 def main() -> None:
     """Open the page, and write what it shows, with few colours."""
     path = next(filter(None, map(shutil.which, NAMES)))
@@ -31,9 +37,7 @@ def main() -> None:
             seen.page.set_viewport_size({"width": 1280, "height": 1080})
             picture = Image.open(io.BytesIO(seen.page.screenshot()))
         browser.close()
-    picture.convert("RGB").quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-        PICTURE, optimize=True
-    )
+    save(picture, PICTURE)
 
 
 if __name__ == "__main__":

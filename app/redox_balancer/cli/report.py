@@ -36,7 +36,8 @@ def report(
         bool, typer.Option(help="Analyse the best construct of each condition in the whole model.")
     ] = True,
     front_seconds: Annotated[
-        float, typer.Option(help="Time limit of the Pareto front of each condition, in seconds; 0 for no fronts.")
+        float,
+        typer.Option(min=0, help="Time limit of the Pareto front of each condition, in seconds; 0 for no fronts."),
     ] = 5.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
     held_ratios: HeldRatios = None,
@@ -49,10 +50,7 @@ def report(
     from redox_balancer.report.html import write_report  # noqa: PLC0415
     from redox_balancer.search.exhaustive import exhaustive as search  # noqa: PLC0415
     from redox_balancer.search.front import pareto_fronts  # noqa: PLC0415
-    from redox_balancer.search.problem import require_limits  # noqa: PLC0415
 
-    if front_seconds:
-        require_limits(front_seconds=front_seconds)
     console = notes()
     opened = TrainedRun.open(run)
     if held_ratios is not None:
