@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 import report_picture
 from commands import succeeded
@@ -153,6 +153,7 @@ def test_a_point_shows_its_construct_and_its_numbers(seen: Page, reported: Repor
     assert seen.url.endswith(f"#{chosen.get_attribute('id')}")
     seen.goto("about:blank")
     seen.goto(f"{reported[0].as_uri()}#front-complex_iii_closed-3")
+    expect(seen.locator("#design-complex_iii_closed")).to_be_visible()
     assert shown(seen) == ["complex_iii_closed"]
     expected = reported[1]["fronts"]["complex_iii_closed"]["points"][3]["construct"]
     assert seen.locator("#design-complex_iii_closed output").inner_text().startswith(f"{expected}: ")
@@ -180,10 +181,10 @@ def test_a_click_shows_one_design(seen: Page) -> None:
     seen.set_viewport_size({"width": 1000, "height": 500})
     section = seen.locator("#design-complex_iii_closed h3")
     for table in ("#map", "#designs"):
-        seen.locator(f"{table} a[href='#design-healthy']").first.click()
-        assert shown(seen) == ["healthy"]
-        seen.locator(f"{table} a[href='#design-complex_iii_closed']").first.click()
-        assert shown(seen) == ["complex_iii_closed"]
+        for design in ("healthy", "complex_iii_closed"):
+            seen.locator(f"{table} a[href='#design-{design}']").first.click()
+            expect(seen.locator(f"#design-{design}")).to_be_visible()  # the page hears of it a little later
+            assert shown(seen) == [design]
         top = section.evaluate("heading => heading.getBoundingClientRect().top")
         assert 0 <= top < 500
     chosen = seen.locator("#map a[aria-current]")
@@ -216,6 +217,7 @@ def test_the_keyboard_alone_reaches_every_cell(seen: Page, reported: Reported) -
     assert seen.evaluate(focused) == "#design-complex_iii_closed"
     seen.keyboard.press("Enter")
     seen.wait_for_function("document.activeElement.id === 'design-complex_iii_closed'")
+    expect(seen.locator("#design-complex_iii_closed")).to_be_visible()
     assert shown(seen) == ["complex_iii_closed"]
     reached: set[str] = set()
     seen.reload()
