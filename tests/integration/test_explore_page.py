@@ -16,7 +16,8 @@ from playwright.sync_api import Browser
 
 import redox_balancer as rb
 from commands import redox, redox_process
-from explored import Explored, opened, served
+from explored import DESIGN_MOVE_CANCEL, Explored, opened, served
+from redox_balancer.cell.embedded import core_json
 from redox_balancer.explore.state import ExploreState
 
 CLOSE = 1e-9
@@ -26,9 +27,14 @@ RESCUED = ExploreState(condition="complex_i_closed", enzymes={"LBNOX_m": 1e-3, "
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("explored")
+    (folder / "broken.json").write_text('{"reactions": []}')
+    half = json.loads(core_json().read_text()) | {"id": "half_the_oxygen"}
+    for reaction in half["reactions"]:
+        reaction["lower_bound"] /= 2 if reaction["id"] == "EX_o2_e" else 1
+    (folder / "half.json").write_text(json.dumps(half))
     with served(cwd=folder) as (found, _):
         yield found
-    assert list(folder.iterdir()) == []  # nothing is written where it runs
+    assert len(list(folder.iterdir())) == 2  # nothing is written where it runs
 
 
 @pytest.fixture
@@ -83,6 +89,34 @@ def test_a_link_shows_the_same_again(seen: Explored, address: str) -> None:
     assert float(seen.slider("EX_o2_e uptake").input_value()) == 0.5
 
 
+def choose_model(seen: Explored, name: str) -> None:
+    """Choose a model by its name."""
+    seen.page.get_by_role("combobox", name="Model").click()
+    seen.page.get_by_role("option", name=name).click()
+
+
+def test_a_model_of_the_folder_is_chosen_and_a_broken_one_leaves_the_page_as_it_was(seen: Explored) -> None:
+    before, half = seen.value("growth"), ExploreState(model_name="half.json")
+    choose_model(seen, "broken.json")
+    seen.page.get_by_role("alert").filter(has_text="it contains no reactions; use a metabolic model").wait_for()
+    assert "human_redox_core" in seen.page.locator(".model").inner_text()
+    assert seen.value("growth") == before
+    choose_model(seen, "half.json")
+    seen.settle(half)
+    assert seen.problem == ""
+    model = rb.load_model()
+    model.reactions.EX_o2_e.lower_bound /= 2
+    found = rb.evaluate(rb.Task(model=model), {})
+    assert seen.value("growth") == pytest.approx(found.growth, rel=CLOSE)
+    assert seen.page.locator("h1").inner_text() == "Explore half_the_oxygen"
+    assert "half.json" in str(seen.page.locator("#command").text_content())
+    link = seen.page.url
+    seen.open("about:blank")
+    seen.open(link)
+    seen.settle(half.changed(model=link.split("model=")[1].split("&")[0]))
+    assert seen.value("growth") == pytest.approx(found.growth, rel=CLOSE)
+
+
 def test_steps_are_undone_and_done_again(seen: Explored) -> None:
     undo, redo = (seen.page.get_by_role("button", name=name, exact=True) for name in ("Undo", "Redo"))
     assert undo.is_disabled()
@@ -112,6 +146,8 @@ def test_steps_are_undone_and_done_again(seen: Explored) -> None:
         ("model=00000000", "another model"),
         ("file=/etc/passwd", "no state of the page"),
         ("cell=HeLa", "no cell line"),
+        ("model_name=/etc/passwd", "no model"),
+        ("model_name=broken.json", "no reactions"),
     ],
 )
 def test_a_link_that_does_not_fit_is_said_in_one_line(seen: Explored, address: str, query: str, says: str) -> None:
@@ -236,14 +272,12 @@ def test_design_it_for_me_shows_progress_and_can_be_cancelled(seen: Explored, ad
     seen.settle(state)
     seconds, work = seen.page.get_by_label("Seconds it may take"), seen.page.locator("#work")
     seconds.fill("300")
-    seen.page.get_by_role("button", name="Design", exact=True).click()
-    work.wait_for()
-    seen.slider("EX_o2_e uptake").fill("0.5")  # the page stays live
+    assert "start" in seen.page.evaluate(DESIGN_MOVE_CANCEL, "EX_o2_e uptake")  # the page stays live
+    work.wait_for(state="hidden")
     state = state.with_bound("EX_o2_e uptake", 0.5)
     seen.settle(state)
-    seen.page.get_by_role("button", name="Cancel").click()
-    work.wait_for(state="hidden")
     assert seen.problem == ""
+    assert seen.page.locator("[data-enzyme]").count() == 0
     seconds.fill("2")
     seen.page.get_by_role("button", name="Design", exact=True).click()
     seen.page.locator("[data-enzyme]").first.wait_for(timeout=60_000)

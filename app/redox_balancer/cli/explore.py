@@ -1,6 +1,7 @@
 """`redox explore`: a page on this machine, with sliders, enzymes and a map that answer at once."""
 
 import shlex
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,7 +43,7 @@ def explore(
 
     listener = listen(port)
     from redox_balancer.designer.trained_run import TrainedRun  # noqa: PLC0415 - loads the solver
-    from redox_balancer.explore.desk import Desk  # noqa: PLC0415
+    from redox_balancer.explore.desk import Desk, models_beside  # noqa: PLC0415
     from redox_balancer.explore.run_view import RunView  # noqa: PLC0415
 
     opened = None if run is None else TrainedRun.open(run)
@@ -55,20 +56,25 @@ def explore(
         }
         plain |= {"hidden_condition": False, "measurement_noise": 0.0, "measurement_cost": 0.0}
         task = opened.task.changed(**plain | given(task))
-    desk = Desk(task, partial(command_of, task), None if opened is None else RunView(opened))
+    desk = Desk(
+        task,
+        partial(command_of, task),
+        models_beside(task, Path.cwd()),
+        None if opened is None else RunView(opened),
+    )
     with notes().status("reading the model"):
         cell = desk.open()
     report_repairs(cell.space.network.repairs)
     serve(desk, listener, browser=browser, ready=lambda address: notes().print(f"{address} (Ctrl-C ends it)"))
 
 
-def command_of(task: "Task", state: "ExploreState") -> str:
-    """The command that analyses the cell and the construct of a state, and writes the model."""
+def command_of(task: "Task", state: "ExploreState", chosen: Mapping[str, Any]) -> str:
+    """The command that analyses the cell and the construct of a state, and writes the model; `chosen` chooses it."""
     from redox_balancer.design.named_construct import NamedConstruct  # noqa: PLC0415 - loads the solver
     from redox_balancer.explore.desk import CONDITIONS_FILE  # noqa: PLC0415
     from redox_balancer.explore.numbers import EXPLORED  # noqa: PLC0415
 
-    settings = given(task) | {"cells": state.cell}
+    settings = given(task) | {**chosen, "cells": state.cell}
     condition = EXPLORED if state.bounds else state.condition
     if state.bounds:
         settings |= {"conditions_file": CONDITIONS_FILE, "conditions": EXPLORED}

@@ -28,8 +28,8 @@ class Answers:
 
     async def parts(self) -> AsyncGenerator[tuple[str, str], None]:
         """Every part with its HTML as soon as it is known; a RedoxError where one cannot be computed."""
-        line, known = self._state.cell, self._desk.known(self._state)
-        order = await self._desk.ask(line, lambda cell: cell.order(self._state))
+        state, known = self._state, self._desk.known(self._state)
+        order = await self._desk.ask(state, lambda cell: cell.order(state))
         analysis, apart = CellAnalysis(order), list[str]()
         for part, view in VIEWS.items():
             if part not in known and (order.is_large or part == RATIOS):
@@ -38,11 +38,11 @@ class Answers:
             if self.cancelled:
                 return
             if part not in known:
-                known[part] = await self._desk.ask(line, partial(_viewed, view, analysis))
+                known[part] = await self._desk.ask(state, partial(_viewed, view, analysis))
             yield part, known[part]
         if apart and not self.cancelled:
             self._job = PageJob(analysed, order, apart)
-            clock = RatioClock(self._desk, line, order, self._tell)
+            clock = RatioClock(self._desk, state, order, self._tell)
             async with aclosing(self._job.results(clock.progress)) as results:
                 async for part, text in results:
                     known[part] = text
@@ -58,25 +58,30 @@ class Answers:
 
 
 class RatioClock:
-    """The seconds that the ratios of a state still take: by what the last ones of its line took, and by progress."""
+    """The seconds that the ratios of a state still take: by what the last ones of its cell took, and by progress.
 
-    def __init__(self, desk: Desk, line: str, order: Order, tell: Tell) -> None:
-        self._seconds, self._line, self._tell = desk.ratio_seconds, line, tell
+    `now` is the clock, s.
+    """
+
+    def __init__(
+        self, desk: Desk, state: ExploreState, order: Order, tell: Tell, now: Callable[[], float] = monotonic
+    ) -> None:
+        self._seconds, self._key, self._tell = desk.ratio_seconds, (state.model_name, state.cell), tell
         self._cells = 2 if order.construct else 1
         self._first_guess = SECONDS_PER_REACTION * len(order.space.network.reactions)
-        self._started = monotonic()
+        self._now, self._started = now, now()
 
     def progress(self, _phase: str, done: int = 0, total: int | None = None, /) -> None:
         """Tell how far the ratios are."""
         if not done:
-            self._started = monotonic()
-        taken, share = monotonic() - self._started, done / total if total else 0.0
-        expected = taken / share if share else self._cells * self._seconds.get(self._line, self._first_guess)
+            self._started = self._now()
+        taken, share = self._now() - self._started, done / total if total else 0.0
+        expected = taken / share if share else self._cells * self._seconds.get(self._key, self._first_guess)
         self._tell(share, max(0.0, expected - taken))
 
     def stop(self) -> None:
-        """Remember how long the ratios of the line took."""
-        self._seconds[self._line] = (monotonic() - self._started) / self._cells
+        """Remember how long the ratios of the cell took."""
+        self._seconds[self._key] = (self._now() - self._started) / self._cells
 
 
 def _viewed(view: View, analysis: CellAnalysis, _: ExploredCell) -> str:

@@ -144,6 +144,36 @@ class AnswerParts:
             self._answers.cancel()
 
 
+class ModelChoice:
+    """The choice of a model: it is read before the page goes to it, and where it cannot be, the former one stays."""
+
+    def __init__(
+        self, desk: Desk, on_chosen: Callable[[ExploreState], None], on_refused: Callable[[RedoxError], None]
+    ) -> None:
+        self._desk, self._on_chosen, self._on_refused = desk, on_chosen, on_refused
+        self._shown = ""
+        names = {name: name or desk.own_model for name in desk.models}
+        self._select = ui.select(names, label="Model", value="", on_change=self._choose).classes("w-full model")
+
+    def show(self, name: str) -> None:
+        """Show the name of a model."""
+        self._shown = self._select.value = name
+
+    async def _choose(self, event: Any) -> None:
+        if event.value == self._shown:
+            return
+        state, select = ExploreState(model_name=event.value, cell=self._desk.lines[0]), self._select
+        select.props("loading").disable()
+        try:
+            await self._desk.ask(state, lambda cell: cell.require_fit(state))
+            self._on_chosen(state)
+        except RedoxError as error:
+            select.value = self._shown
+            self._on_refused(error)
+        finally:
+            select.props(remove="loading").enable()
+
+
 class WorkLine(ui.element):
     """A line with the progress of a job and a button that cancels it; it is seen while a job runs."""
 

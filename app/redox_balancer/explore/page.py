@@ -10,7 +10,7 @@ from nicegui import background_tasks, ui
 from redox_balancer.cell.conditions import Side
 from redox_balancer.errors import RedoxError
 from redox_balancer.explore.desk import CONDITIONS_FILE, Desk
-from redox_balancer.explore.elements import STYLE, AnswerParts, Bound, WorkLine, run_box
+from redox_balancer.explore.elements import STYLE, AnswerParts, Bound, ModelChoice, WorkLine, run_box
 from redox_balancer.explore.jobs import exported, searched
 from redox_balancer.explore.numbers import ExploredCell
 from redox_balancer.explore.quantities import Quantity
@@ -49,7 +49,7 @@ class ExplorePage:
         """Make the page, with sliders at these values; `wrong` is said in place of answers."""
         ui.add_css(STYLE)
         ui.colors(primary="#005a8c", negative="#a03b00")
-        ui.html(f"<h1>Explore {_plain(self._cell.space.network.id)}</h1>", sanitize=False)
+        self._heading = ui.html("", sanitize=False, tag="h1")
         self._problem = ui.label("").classes("problem").props("role=alert")
         if self._desk.run is not None:
             run_box(self._desk.run)
@@ -95,6 +95,7 @@ class ExplorePage:
             self._undo = ui.button("Undo", on_click=lambda: self._step(-1)).classes("undo")
             self._redo = ui.button("Redo", on_click=lambda: self._step(1))
             ui.button("All bounds as they were", on_click=lambda: self.go(self.state.changed(bounds={})))
+        self._model = ModelChoice(self._desk, self.go, self._say)
         lines = {line: line or "none: the cell on its medium" for line in self._desk.lines}
         self._line = ui.select(lines, label="Cell line", on_change=self._choose_line).classes("w-full")
         known = {name: f"{name}: {found.description}" for name, found in cell.conditions.items()}
@@ -165,7 +166,7 @@ class ExplorePage:
         """Do something in a process of its own for the state at hand; None where it failed or was cancelled."""
         state = self.state
         try:
-            order = await self._desk.ask(state.cell, lambda cell: cell.order(state))
+            order = await self._desk.ask(state, lambda cell: cell.order(state))
             return await self._work.run(work, order, *arguments)
         except RedoxError as error:
             return self._say(error)
@@ -189,7 +190,7 @@ class ExplorePage:
 
     async def _download_conditions(self) -> None:
         state = self.state
-        condition = await self._desk.ask(state.cell, lambda cell: cell.condition(state))
+        condition = await self._desk.ask(state, lambda cell: cell.condition(state))
         ui.download.content(conditions_file(condition), CONDITIONS_FILE)
 
     def _copy_link(self) -> None:
@@ -230,13 +231,13 @@ class ExplorePage:
 
     async def _answer_turn(self, turn: int, state: ExploreState) -> None:
         try:
-            cell = await self._desk.ask(state.cell, lambda cell: cell)
+            cell = await self._desk.ask(state, lambda cell: cell)
             if cell is not self._cell:
                 self._cell = cell
                 self._controls.refresh()
-            self._show(state, await self._desk.ask(state.cell, lambda cell: cell.checked_values(state)))
+            self._show(state, await self._desk.ask(state, lambda cell: cell.checked_values(state)))
             self._problem.text = ""
-            answer = await self._desk.ask(state.cell, lambda cell: (numbers(cell, state), spoken(cell, state)))
+            answer = await self._desk.ask(state, lambda cell: (numbers(cell, state), spoken(cell, state)))
             if self._failed:
                 return
             text, self._live.text = answer
@@ -260,6 +261,7 @@ class ExplorePage:
             return
         self._showing = True
         try:
+            self._model.show(state.model_name)
             self._line.value, self._condition.value = state.cell, state.condition
             for key, control in self._bounds.items():
                 control.show(values[key])
@@ -270,6 +272,7 @@ class ExplorePage:
             self._redo.set_enabled(self._history.can_redo)
         finally:
             self._showing = False
+        self._heading.content = _plain(f"Explore {self._cell.space.network.id}")
         self._command.content = _plain(self._desk.command(state))
         link = state.changed(model=self._cell.checksum).query()
         self._client.run_javascript(f"history.replaceState(null, '', {json.dumps(f'?{link}')})")

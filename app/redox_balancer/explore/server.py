@@ -85,10 +85,10 @@ def serve(desk: Desk, listener: socket.socket, *, browser: bool, ready: Callable
         wrong, start = None, ExploreState(cell=desk.lines[0])
         try:
             state = ExploreState.of_query(request.url.query) if request.url.query else start
-            cell, values = await desk.ask(state.cell, lambda cell: (cell, cell.checked_values(state)))
+            cell, values = await desk.ask(state, lambda cell: (cell, cell.checked_values(state)))
         except RedoxError as error:
             wrong, state = error, start
-            cell, values = await desk.ask(start.cell, lambda cell: (cell, cell.values(start)))
+            cell, values = await desk.ask(start, lambda cell: (cell, cell.values(start)))
         ExplorePage(desk, cell, state).build(values, wrong)
 
     ui.page("/", title="Explore a cell", response_timeout=600)(page)

@@ -17,6 +17,7 @@ SAME_MOVE_S = 1.0
 """Changes of one slider that follow each other within this time, s, are undone together."""
 _LINK_HINT = "copy the whole link again, or start from the page without a link"
 
+_TEXTS = "model", "model_name", "cell", "condition"
 Name = Annotated[str, Field(max_length=300)]
 Amount = Annotated[float, Field(ge=0)]
 Amounts = Annotated[dict[Name, Amount], Field(max_length=ENTRIES)]
@@ -29,6 +30,8 @@ class ExploreState(SettingsModel):
     ----------
     model
         Checksum of model and medium that the state is of, see `ExploredCell.checksum`; none for any.
+    model_name
+        Name of the model on the page, none for the one that it was started with; never that of a file elsewhere.
     cell, condition
         Cell line, none for the cell on its medium, and id of the condition, `a+b` for two at once.
     bounds
@@ -40,6 +43,7 @@ class ExploreState(SettingsModel):
     model_config = ConfigDict(allow_inf_nan=False)
 
     model: Name = ""
+    model_name: Name = ""
     cell: Name = ""
     condition: Name = HEALTHY
     bounds: Amounts = Field(default_factory=dict)
@@ -47,7 +51,7 @@ class ExploreState(SettingsModel):
 
     def query(self) -> str:
         """The state as the query of a URL; numbers to the last digit."""
-        pairs = [(name, text) for name in ("model", "cell", "condition") if (text := getattr(self, name))]
+        pairs = [(name, text) for name in _TEXTS if (text := getattr(self, name))]
         pairs += [("bound", f"{key} {value!r}") for key, value in self.bounds.items()]
         pairs += [("enzyme", f"{key} {value!r}") for key, value in self.enzymes.items()]
         return urlencode(pairs)
