@@ -140,10 +140,11 @@ def without(packages: str, folder: Path) -> dict[str, str]:
     [
         *((command, "train") for command in ("train", "doctor", "profile", "bench learner")),
         ("checkpoints list s3://bucket/experiments/run", "s3"),
+        ("explore --no-browser", "explore"),
     ],
 )
 def test_without_the_extra_one_line_names_it(command: str, extra: str, tmp_path: Path) -> None:
-    environment = without("torch ray tensorboard boto3", tmp_path)
+    environment = without("torch ray tensorboard boto3 nicegui", tmp_path)
     runs = tmp_path / "runs"
     runs.mkdir()
     answer = redox_process(*command.split(), cwd=runs, environment=environment)
