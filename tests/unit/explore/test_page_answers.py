@@ -2,8 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, repeat
+from typing import Any, TypeVar
 
 import pytest
 
@@ -17,6 +19,7 @@ from redox_balancer.explore.state import ExploreState
 from redox_balancer.explore.views import VIEWS, analysed
 from redox_balancer.progress import no_progress
 
+Found = TypeVar("Found")
 RESCUED = ExploreState(condition="complex_i_closed", enzymes={"LBNOX_m": 1e-3, "NDE1_c": 3e-4})
 
 
@@ -29,7 +32,13 @@ def desk() -> Iterator[Desk]:
 
 @pytest.fixture(scope="module")
 def order(desk: Desk) -> Order:
-    return asyncio.run(desk.ask(RESCUED, lambda cell: cell.order(RESCUED)))
+    return run(desk.ask(RESCUED, lambda cell: cell.order(RESCUED)))
+
+
+def run(work: Coroutine[Any, Any, Found]) -> Found:
+    """Run in a thread of its own: a browser that other tests keep has a loop in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 async def collected(parts: AsyncGenerator[tuple[str, str], None]) -> list[tuple[str, str]]:
@@ -44,7 +53,7 @@ def rounded(text: str) -> str:
 def test_a_process_gives_what_the_thread_gives_each_part_as_it_is_known(order: Order) -> None:
     told: list[tuple[int, int | None]] = []
     job = PageJob(analysed, order, list(VIEWS))
-    found = asyncio.run(collected(job.results(lambda _, done=0, total=None: told.append((done, total)))))
+    found = run(collected(job.results(lambda _, done=0, total=None: told.append((done, total)))))
     assert [part for part, _ in found] == list(VIEWS)
     here = CellAnalysis(order)
     for part, text in found:
@@ -57,30 +66,30 @@ def test_a_state_that_was_left_gets_no_more_parts_and_its_process_ends(order: Or
         job = PageJob(searched, order, 600.0)
         return await job.result(lambda *_: job.cancel())
 
-    assert asyncio.run(left()) is None
+    assert run(left()) is None
 
 
 def test_what_fails_in_a_process_is_said_in_one_line(order: Order) -> None:
     with pytest.raises(RedoxError, match="none") as refused:
-        asyncio.run(collected(PageJob(analysed, order, ["none"]).results(no_progress)))
+        run(collected(PageJob(analysed, order, ["none"]).results(no_progress)))
     assert refused.value.hint
 
 
 def test_what_is_known_of_a_state_is_not_computed_again(desk: Desk) -> None:
     state = RESCUED.with_bound("EX_o2_e uptake", 0.5)
-    first = asyncio.run(collected(Answers(desk, state, lambda *_: None).parts()))
+    first = run(collected(Answers(desk, state, lambda *_: None).parts()))
     assert [part for part, _ in first] == list(VIEWS)
     assert desk.ratio_seconds["", ""] > 0
     for part in VIEWS:
         desk.known(state)[part] = f"kept {part}"
-    again = asyncio.run(collected(Answers(desk, state, lambda *_: None).parts()))
+    again = run(collected(Answers(desk, state, lambda *_: None).parts()))
     assert again == [(part, f"kept {part}") for part in VIEWS]
 
 
 def test_a_cancelled_answer_starts_no_process(desk: Desk) -> None:
     answers = Answers(desk, RESCUED.with_bound("EX_o2_e uptake", 0.4), lambda *_: None)
     answers.cancel()
-    assert asyncio.run(collected(answers.parts())) == []
+    assert run(collected(answers.parts())) == []
 
 
 def test_the_seconds_left_are_those_of_the_last_ratios_and_then_of_the_progress(desk: Desk, order: Order) -> None:
