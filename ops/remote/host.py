@@ -4,7 +4,6 @@ import contextlib
 import json
 import shlex
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from importlib import resources
@@ -81,7 +80,7 @@ class RemoteHost:
 
     def _connect(self, access: Access, closing: contextlib.ExitStack) -> subprocess.Popen[bytes]:
         """Start the `ssh` that connects, in a session of its own: Ctrl-C reaches this process alone."""
-        folder = Path(closing.enter_context(tempfile.TemporaryDirectory(prefix="redox-")))
+        folder = Path(closing.enter_context(ssh.socket_folder()))
         self._socket, errors = str(folder / "ssh"), folder / "errors"
         command = access.ssh("-MN", "-S", self._socket)
         with errors.open("wb") as stderr:

@@ -5,7 +5,6 @@ import os
 import shlex
 import subprocess
 import sys
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from infra.container import Flags
 from infra.settings import ROOT
 from ops.remote import cloud_build
+from ops.remote.ssh import socket_folder
 from ops.session import Session
 from redox_balancer.errors import RedoxError
 from redox_balancer.progress import Progress
@@ -81,7 +81,7 @@ def load(host: "RemoteHost", name: str) -> str:
 
     session, local = host.session, _engine()
     image = local.images.get(name)
-    with tempfile.TemporaryDirectory() as folder:  # the path of a socket must be short
+    with socket_folder() as folder:
         socket = Path(folder) / "docker.sock"
         with host.forward(f"{socket}:{SOCKET}"):
             remote = DockerClient(base_url=f"unix://{socket}", timeout=ENGINE_TIMEOUT_S)

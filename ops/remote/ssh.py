@@ -7,6 +7,7 @@ minute. The host keys come from AWS and not from the connection. `~/.ssh/config`
 import re
 import shlex
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from redox_balancer.files import write_atomically
 CONNECT_TIMEOUT_S = 20
 KEYS_TIMEOUT_S = 30
 FAILED = 255  # exit code of ssh itself
+SOCKET_ROOM = 60  # characters of a folder that leave room for a socket: its path has 103 on macOS, and ssh adds 17
 # Lines of ssh's own about a gateway that has closed its pipe.
 OWN_LINES = re.compile(r"(kex_exchange_identification|ssh_dispatch_run_fatal|banner exchange|Connection )")
 GATEWAY = (
@@ -50,6 +52,12 @@ WITH_KEY = """\
     IdentityFile "{key}"
     IdentitiesOnly yes
 """
+
+
+def socket_folder() -> "tempfile.TemporaryDirectory[str]":
+    """A new folder for a socket, removed at its end: not in a TMPDIR whose path is too long for one."""
+    fits = len(tempfile.gettempdir()) <= SOCKET_ROOM
+    return tempfile.TemporaryDirectory(prefix="redox-", dir=None if fits else "/tmp")  # noqa: S108 - a new folder
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ def test_an_image_that_trains_here_passes_and_reports_its_speed(
 ) -> None:
     run, answers = subprocess.run, list[Any]()
     monkeypatch.setattr(subprocess, "run", lambda *words, **how: answers.append(run(*words, **how)) or answers[-1])
-    image.smoke_test(Session(SETTINGS), engine.image)
+    image.smoke_test(Session(SETTINGS), engine.image, seconds=60)  # beside other tests
     (answer,) = answers
     assert answer.returncode == 0, answer.stderr
     result = json.loads(answer.stdout)

@@ -2,6 +2,7 @@
 
 import socket
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 
@@ -24,6 +25,16 @@ def test_it_is_reached_with_a_generated_key_and_the_keys_of_the_console(reach: R
     # The same files work for ssh itself.
     plain = subprocess.run(host.open().ssh(command="echo reached"), capture_output=True, text=True, check=False)
     assert (plain.stdout, plain.returncode) == ("reached\n", 0), plain.stderr
+
+
+def test_it_is_reached_where_the_path_of_temporary_files_is_too_long_for_a_socket(
+    reach: ReachHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("long" * 20)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    assert reach().run("echo reached", reads=True) == "reached\n"
+    assert not list(long.iterdir())
 
 
 def test_an_unknown_host_is_refused_until_its_console_shows_its_keys(reach: ReachHost, fake_aws: FakeAws) -> None:
