@@ -15,18 +15,6 @@ from commands import REDOX
 from redox_balancer.explore.state import ExploreState
 
 PARTS = "map", "pressure", "ratios"
-# In the page, since a search may end within a second.
-DESIGN_MOVE_CANCEL = """async key => {
-  const button = name => [...document.querySelectorAll('button')].find(one => one.innerText.toLowerCase() == name);
-  button('design').click();
-  const work = document.querySelector('#work');
-  while (work.offsetParent === null) await new Promise(done => setTimeout(done, 2));
-  const said = work.innerText, range = document.querySelector(`[data-bound="${key}"] input[type=range]`);
-  range.value = 0.5;
-  range.dispatchEvent(new Event('input'));
-  button('cancel').click();
-  return said;
-}"""
 
 
 @contextmanager
