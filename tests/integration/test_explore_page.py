@@ -266,28 +266,6 @@ def test_every_control_has_a_name_and_ids_are_unique(seen: Explored) -> None:
     assert sorted(ids) == sorted(set(ids))
 
 
-def test_a_search_shows_progress_beside_a_page_that_lives_and_can_be_cancelled(
-    chromium: Browser, tmp_path: Path
-) -> None:
-    # A search that takes longer than any computer needs to cancel it.
-    with (
-        served("--placements", 10, "--reward", "guaranteed", cwd=tmp_path) as (address, _),
-        opened(chromium, address) as page,
-    ):
-        page.settle(ExploreState())
-        page.page.get_by_label("Seconds it may take").fill("300")
-        page.page.get_by_role("button", name="Design", exact=True).click()
-        work = page.page.locator("#work")
-        work.filter(has_text="search").wait_for()
-        page.slider("EX_o2_e uptake").fill("0.5")
-        page.settle(ExploreState().with_bound("EX_o2_e uptake", 0.5))
-        assert work.is_visible()
-        page.page.get_by_role("button", name="Cancel").click()
-        work.wait_for(state="hidden")
-        assert page.problem == ""
-        assert page.page.locator("[data-enzyme]").count() == 0
-
-
 def test_design_it_for_me_puts_a_construct_in(seen: Explored, address: str) -> None:
     seen.open(f"{address}?condition=complex_iii_closed&bound=EX_glc__D_e+uptake+0.9&bound=EX_o2_e+uptake+0.5")
     seconds = seen.page.get_by_label("Seconds it may take")
