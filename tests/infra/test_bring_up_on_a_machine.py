@@ -79,10 +79,11 @@ def run_user_data(chroot: Chroot, text: str, environment: dict[str, str]) -> sub
     """Run the script part of user data as cloud-init does."""
     message = email.message_from_string(text)
     assert message.get_content_type() == "text/x-shellscript-per-boot"
-    script = chroot.root / "root/part-001"
+    script = chroot.root / "srv/part-001"
+    script.parent.mkdir(exist_ok=True)
     script.write_text(message.get_payload())
     script.chmod(0o755)
-    answer = chroot.run("/root/part-001", environment=environment)
+    answer = chroot.run("/srv/part-001", environment=environment)
     script.unlink()
     return answer
 
@@ -166,8 +167,8 @@ def test_units_pass_systemds_own_check_and_are_started(host: Host) -> None:
     units = ["redox-trainer.service", "redox-watch.service"]
     assert not findings(host, *(f"/etc/systemd/system/{unit}" for unit in units))
     spoiled = host.chroot.outside("/etc/systemd/system/redox-watch.service").replace("Restart=", "Restarts=")
-    (host.chroot.root / "root/redox-spoiled.service").write_text(spoiled)
-    assert "Restarts" in findings(host, "/root/redox-spoiled.service")[0]  # the check finds faults
+    (host.chroot.root / "srv/redox-spoiled.service").write_text(spoiled)
+    assert "Restarts" in findings(host, "/srv/redox-spoiled.service")[0]  # the check finds faults
     calls = host.chroot.calls()
     assert "systemctl restart systemd-sysctl" in calls
     assert "systemctl enable --now cron docker" in calls
